@@ -1,0 +1,128 @@
+// Package datadir makes and locks the directory that one process keeps its
+// data in.
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Dir is a data directory that this process alone uses.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// Open makes the directory at path and those above it, private to this user,
+// as far as they are missing, and locks it until Close or the end of the
+// process, however that comes. The lock is flock(2) on the file "lock" inside,
+// which also names the process; a second Open fails, in this process too.
+//
+// Errors are one line for the operator.
+func Open(path string) (*Dir, error) {
+	if path == "" {
+		return nil, errors.New("the data directory is not set; give one with --data")
+	}
+	made, err := create(path)
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(path, "lock")
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, unusable(path, err)
+	}
+	if err := lock(f, path); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	if made {
+		err = syncDir(filepath.Dir(filepath.Clean(path)))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, unusable(path, err)
+	}
+	return &Dir{path: path, lock: f}, nil
+}
+
+// Path is the path that was given to Open.
+func (d *Dir) Path() string { return d.path }
+
+// Close lets other processes use the directory. The lock file stays: removing
+// it would let two processes lock two files of that name.
+func (d *Dir) Close() error {
+	if err := d.lock.Close(); err != nil {
+		return fmt.Errorf("unlock the data directory %s: %w", d.path, err)
+	}
+	return nil
+}
+
+// create makes the directory, and reports whether it was missing.
+func create(path string) (made bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.MkdirAll(path, 0o700)
+		made = true
+	case err == nil && !info.IsDir():
+		return false, fmt.Errorf("the data directory %s is a file; give another --data", path)
+	}
+	if err != nil {
+		return false, unusable(path, err)
+	}
+	return made, nil
+}
+
+// lock takes the lock and writes who has it.
+func lock(f *os.File, path string) error {
+	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("the data directory %s is in use by another moorgate process%s; stop it or give another --data", path, owner(f))
+	}
+	if err != nil {
+		return fmt.Errorf("the data directory %s cannot be locked (%w); give a --data on a local file system", path, err)
+	}
+	// The number is for people. A full disk must not keep the server from
+	// starting, so an error does not matter.
+	if f.Truncate(0) == nil {
+		_, _ = f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+	}
+	return nil
+}
+
+// owner returns " (pid N)" as the lock file says, or "" if it does not.
+func owner(f *os.File) string {
+	const most = 32
+	text, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return ""
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", pid)
+}
+
+// unusable says what to do about a directory that cannot be made or written to.
+func unusable(path string, err error) error {
+	return fmt.Errorf("the data directory %s cannot be used: %w; make it writable for this user or give another --data", path, err)
+}
+
+// syncDir puts the names in dir on stable storage.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return f.Sync()
+}

@@ -1,0 +1,68 @@
+package authn_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/authn"
+)
+
+// answering is a source that always answers the same and notes that it was asked.
+type answering struct {
+	name  string
+	err   error
+	asked *[]string
+}
+
+func (a answering) VerifyPassword(_ context.Context, user, _ string) (access.Identity, error) {
+	*a.asked = append(*a.asked, a.name)
+	if a.err != nil {
+		return access.Identity{}, a.err
+	}
+	return access.Identity{User: user, Source: a.name}, nil
+}
+
+func TestChain(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the directory does not answer")
+	tests := map[string]struct {
+		answers []error
+		asked   []string
+		source  string
+		err     error
+	}{
+		"no sources":                   {err: authn.ErrNoMatch},
+		"the first knows":              {[]error{nil, nil}, []string{"a"}, "a", nil},
+		"the second knows":             {[]error{authn.ErrNoMatch, nil}, []string{"a", "b"}, "b", nil},
+		"a wrong password stops":       {[]error{authn.ErrWrongPassword, nil}, []string{"a"}, "", authn.ErrWrongPassword},
+		"a fault stops":                {[]error{broken, nil}, []string{"a"}, "", broken},
+		"being busy stops":             {[]error{authn.ErrNoMatch, authn.ErrBusy, nil}, []string{"a", "b"}, "", authn.ErrBusy},
+		"nobody knows":                 {[]error{authn.ErrNoMatch, authn.ErrNoMatch}, []string{"a", "b"}, "", authn.ErrNoMatch},
+		"a wrapped ErrNoMatch is none": {[]error{errors.Join(authn.ErrNoMatch), nil}, []string{"a", "b"}, "b", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			var sources []authn.Password
+			for i, err := range tt.answers {
+				sources = append(sources, answering{name: string(rune('a' + i)), err: err, asked: &asked})
+			}
+			who, err := authn.Chain(sources...).VerifyPassword(t.Context(), "alice", "x")
+			if !errors.Is(err, tt.err) {
+				t.Errorf("error %v; want %v", err, tt.err)
+			}
+			if who.Source != tt.source {
+				t.Errorf("source %q; want %q", who.Source, tt.source)
+			}
+			if diff := cmp.Diff(tt.asked, slices.Clip(asked)); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

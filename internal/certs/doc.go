@@ -1,0 +1,2 @@
+// Package certs makes certificates for a registry and loads those it serves.
+package certs

@@ -1,0 +1,76 @@
+package distapi
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/oci"
+)
+
+// immutable lets caches keep what is named by its digest, for the one user who
+// fetched it.
+const immutable = "private, max-age=31536000, immutable"
+
+func (a *API) blobRead(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	q := c.Request
+	if q.Head || notModified(r, q.Digest) {
+		return a.blobStat(w, r, c)
+	}
+	content, size, err := a.Registry.Blob(r.Context(), q.Repo, q.Digest)
+	if err != nil {
+		return err
+	}
+	defer closeQuietly(content)
+	if err := checkRange(r, size, etag(q.Digest)); err != nil {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+		return err
+	}
+	blobHeaders(w, q.Digest)
+	// It knows ranges and If-Range, and sends files by sendfile.
+	http.ServeContent(w, r, "", time.Time{}, content)
+	return nil
+}
+
+// blobStat answers without the content.
+func (a *API) blobStat(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	size, err := a.Registry.BlobSize(r.Context(), c.Request.Repo, c.Request.Digest)
+	if err != nil {
+		return err
+	}
+	blobHeaders(w, c.Request.Digest)
+	if notModified(r, c.Request.Digest) {
+		w.Header().Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func blobHeaders(w http.ResponseWriter, d oci.Digest) {
+	h := w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Docker-Content-Digest", string(d))
+	h.Set("Etag", etag(d))
+	h.Set("Cache-Control", immutable)
+}
+
+func (a *API) blobDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	if err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest); err != nil {
+		allow(w, err, "GET, HEAD")
+		return err
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// closeQuietly closes what was only read: there is nothing to lose.
+func closeQuietly(c io.Closer) { _ = c.Close() }

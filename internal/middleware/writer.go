@@ -1,0 +1,94 @@
+package middleware
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// writer is the one response writer that stands between net/http and the
+// handlers: it counts for the access log and moves the deadline while an answer
+// moves. It passes on io.ReaderFrom, by which files are sent without copying.
+type writer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	idle    time.Duration
+
+	status int
+	bytes  int64
+	notes  []any // key and value, for the access log
+}
+
+// sendStep is how much of a file is sent before the deadline moves: a client
+// that takes it within the idle timeout is alive.
+const sendStep = 256 << 10
+
+func newWriter(w http.ResponseWriter, idle time.Duration) *writer {
+	return &writer{ResponseWriter: w, control: http.NewResponseController(w), idle: idle}
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Annotate adds a note to the access log line of the request.
+func (w *writer) Annotate(key, value string) { w.notes = append(w.notes, key, value) }
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.moving()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	w.begun()
+	w.moving()
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err //nolint:wrapcheck // a writer passes errors on
+}
+
+// ReadFrom sends r in steps, each of which net/http may do by sendfile.
+func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	w.begun()
+	var total int64
+	for {
+		w.moving()
+		n, err := w.step(r)
+		total += n
+		w.bytes += n
+		if err != nil || n < sendStep {
+			return total, err
+		}
+	}
+}
+
+// step sends at most sendStep bytes. Of a reader that is limited already it
+// sends the inner one: two limits in a row would hide the file from net/http.
+func (w *writer) step(r io.Reader) (int64, error) {
+	part := &io.LimitedReader{R: r, N: sendStep}
+	limited, ok := r.(*io.LimitedReader)
+	if ok {
+		part.R, part.N = limited.R, min(limited.N, sendStep)
+	}
+	n, err := io.Copy(w.ResponseWriter, part)
+	if ok {
+		limited.N -= n
+	}
+	return n, err //nolint:wrapcheck // a writer passes errors on
+}
+
+func (w *writer) begun() {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+}
+
+// moving gives the client the idle timeout anew. Connections without deadlines,
+// such as those of tests, go without.
+func (w *writer) moving() {
+	if w.idle > 0 {
+		_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
+	}
+}

@@ -1,0 +1,190 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/moorgate/moorgate/internal/meta"
+	"github.com/moorgate/moorgate/internal/oci"
+)
+
+// Manifest returns a manifest with its body.
+//
+// Errors: ManifestUnknown, NameUnknown.
+func (r *Registry) Manifest(ctx context.Context, repo string, ref oci.Reference) (meta.Manifest, error) {
+	var m meta.Manifest
+	err := r.meta.View(ctx, func(tx meta.Tx) error {
+		var err error
+		if ref.Tag != "" {
+			m, err = tx.ManifestByTag(repo, ref.Tag)
+		} else {
+			m, err = tx.Manifest(repo, ref.Digest)
+		}
+		if errors.Is(err, meta.ErrNotFound) {
+			return unknown(tx, repo, ref)
+		}
+		return err
+	})
+	if err != nil {
+		return meta.Manifest{}, fault("read manifest", err)
+	}
+	return m, nil
+}
+
+// unknown says what is missing: the repository, or something in it.
+func unknown(tx meta.Tx, repo string, ref oci.Reference) error {
+	has, err := tx.HasRepository(repo)
+	if err != nil {
+		return err
+	}
+	if !has {
+		return oci.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
+	}
+	return oci.ErrManifestUnknown.WithDetail(map[string]string{"name": repo, "reference": ref.String()})
+}
+
+// ManifestPut is a manifest to store.
+type ManifestPut struct {
+	Repo      string
+	Reference oci.Reference
+	Tags      []string // to set besides, when Reference is a digest
+	Type      string   // the Content-Type it came with; may be empty
+	Body      []byte
+	By        string // who pushes it, for the tag history
+	If        Precondition
+	Guard     Guard
+}
+
+// Precondition is what must hold of the tags to set (RFC 9110, section 13.1).
+type Precondition struct {
+	Absent bool         // If-None-Match: *; the tag does not exist
+	Exists bool         // If-Match: *; it exists
+	Match  []oci.Digest // If-Match: it points to one of these; nil if not asked
+	Differ []oci.Digest // If-None-Match: it points to none of these
+}
+
+// Pushed is a stored manifest.
+type Pushed struct {
+	Digest  oci.Digest
+	Subject oci.Digest   // "" if it has none
+	Tags    []string     // that point to it now because of the push
+	Missing []oci.Digest // what it names and the repository lacks; only with Options.Sparse
+}
+
+// PutManifest stores a manifest and sets its tags, all or nothing.
+//
+// Errors: ManifestInvalid, ManifestBlobUnknown, DigestInvalid,
+// PreconditionFailed, NoSpace; those of the guard.
+func (r *Registry) PutManifest(ctx context.Context, put ManifestPut) (Pushed, error) {
+	parsed, err := oci.ParseManifest(put.Type, put.Body)
+	if err != nil {
+		return Pushed{}, err
+	}
+	m := meta.Manifest{
+		Digest: put.Reference.Digest, MediaType: parsed.MediaType, ArtifactType: parsed.ArtifactType,
+		Subject: parsed.Subject, Annotations: parsed.Annotations,
+		Size: int64(len(put.Body)), Body: put.Body, PushedAt: r.opts.Now(),
+	}
+	pushed := Pushed{Subject: parsed.Subject, Tags: put.Tags}
+	if put.Reference.Tag != "" {
+		m.Digest, pushed.Tags = oci.SHA256.FromBytes(put.Body), []string{put.Reference.Tag}
+	} else if m.Digest.Algorithm().FromBytes(put.Body) != m.Digest {
+		return Pushed{}, oci.ErrDigestInvalid.WithDetail(map[string]any{"digest": m.Digest})
+	}
+	pushed.Digest = m.Digest
+	err = r.meta.Update(ctx, func(tx meta.Tx) error {
+		var err error
+		if pushed.Missing, err = r.checkReferences(tx, put.Repo, parsed); err != nil {
+			return err
+		}
+		if err := tx.PutManifest(put.Repo, m, references(parsed)); err != nil {
+			return err
+		}
+		for _, tag := range pushed.Tags {
+			if err := setTag(tx, put, meta.Tag{Name: tag, Digest: m.Digest, SetAt: m.PushedAt, SetBy: put.By}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Pushed{}, fault("put manifest", err)
+	}
+	return pushed, nil
+}
+
+// checkReferences returns what the manifest names and the repository lacks,
+// which is an error unless it is allowed: a manifest cannot make foreign content
+// readable. The subject need not exist (distribution-spec, "Pushing Manifests
+// with Subject").
+func (r *Registry) checkReferences(tx meta.Tx, repo string, m *oci.Manifest) ([]oci.Digest, error) {
+	blobs, err := tx.MissingBlobs(repo, m.Blobs)
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := tx.MissingManifests(repo, m.Manifests)
+	if err != nil {
+		return nil, err
+	}
+	missing := slices.Concat(blobs, manifests)
+	if len(missing) == 0 || r.opts.Sparse {
+		return missing, nil
+	}
+	const most = 20 // enough to see what is wrong
+	return nil, oci.ErrManifestBlobUnknown.WithDetail(map[string]any{"missing": missing[:min(most, len(missing))], "count": len(missing)})
+}
+
+func references(m *oci.Manifest) []meta.Reference {
+	refs := make([]meta.Reference, 0, len(m.Blobs)+len(m.Manifests))
+	for _, d := range m.Blobs {
+		refs = append(refs, meta.Reference{Digest: d})
+	}
+	for _, d := range m.Manifests {
+		refs = append(refs, meta.Reference{Digest: d, Manifest: true})
+	}
+	return refs
+}
+
+// DeleteManifest removes a tag, or a manifest together with all tags that point
+// to it; guard is asked about each of these.
+//
+// Errors: ManifestUnknown, NameUnknown, Unsupported; those of the guard.
+func (r *Registry) DeleteManifest(ctx context.Context, repo string, ref oci.Reference, by string, guard Guard) error {
+	if err := r.deleting(); err != nil {
+		return err
+	}
+	err := r.meta.Update(ctx, func(tx meta.Tx) error {
+		var err error
+		if ref.Tag != "" {
+			err = tx.DeleteTag(repo, ref.Tag, by, r.opts.Now())
+		} else {
+			err = deleteWithTags(tx, repo, ref.Digest, by, r.opts.Now(), guard)
+		}
+		if errors.Is(err, meta.ErrNotFound) {
+			return unknown(tx, repo, ref)
+		}
+		return err
+	})
+	if err != nil {
+		return fault("delete manifest", err)
+	}
+	return nil
+}
+
+func deleteWithTags(tx meta.Tx, repo string, d oci.Digest, by string, now time.Time, guard Guard) error {
+	tags, err := tx.TagsOf(repo, d)
+	if err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if err := guard(Effect{Action: DeleteTag, Repo: repo, Tag: tag}); err != nil {
+			return err
+		}
+		if err := tx.DeleteTag(repo, tag, by, now); err != nil {
+			return err
+		}
+	}
+	return tx.DeleteManifest(repo, d)
+}

@@ -1,0 +1,69 @@
+// Command moorgate is a private container registry and the gate in front of it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with what it uses as parameters; it returns the exit code.
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	if err := root.ExecuteContext(ctx); err != nil {
+		if !errors.Is(err, errSilent) {
+			printError(errOut, err)
+		}
+		return 1
+	}
+	return 0
+}
+
+// errSilent ends a command with exit code 1 when all is said already.
+var errSilent = errors.New("")
+
+// printError prints an error, each of its lines marked.
+func printError(w io.Writer, err error) {
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		fmt.Fprintf(w, "moorgate: error: %s\n", line)
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "moorgate",
+		Short: "A private container registry and the gate in front of it",
+		Long: `Moorgate is a private container registry and the gate in front of it.
+
+"moorgate serve" starts a protected registry on this machine, with nothing to
+configure; the other commands make users and certificates and check a
+configuration.`,
+		Example: `  moorgate serve
+  moorgate serve --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+	}
+	root.AddCommand(
+		newServeCommand(), newPasswdCommand(), newCertCommand(), newCheckCommand(), newVersionCommand(),
+	)
+	return root
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/authn/htpasswd"
+	"github.com/moorgate/moorgate/internal/config"
+)
+
+// firstUser is the user of a registry that had none.
+type firstUser struct {
+	Name, Password string
+	File           string
+}
+
+// openLogin opens the identity sources. Without any it makes a password file
+// with a first user, unless one is there from an earlier start.
+func (s *Server) openLogin() (authn.Password, *firstUser, error) {
+	var first *firstUser
+	list := s.cfg.Login
+	if len(list) == 0 {
+		file := filepath.Join(s.cfg.Data, "users")
+		var err error
+		if first, err = makeFirstUser(file); err != nil {
+			return nil, nil, err
+		}
+		list = []config.Login{{Htpasswd: &config.Htpasswd{File: file}}}
+	}
+	limiter := authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0)
+	var cache *authn.Cache
+	if ttl := s.cfg.Limits.PasswordCache; ttl > 0 {
+		cache = authn.NewCache(ttl, 0)
+	}
+	sources := make([]authn.Password, 0, len(list))
+	for _, l := range list {
+		source, err := s.openHtpasswd(l.Htpasswd.File, limiter, cache)
+		if err != nil {
+			return nil, nil, err
+		}
+		sources = append(sources, source)
+	}
+	return authn.Chain(sources...), first, nil
+}
+
+func (s *Server) openHtpasswd(file string, limiter *authn.Limiter, cache *authn.Cache) (authn.Password, error) {
+	watch := newWatcher(s.log, file)
+	source, err := htpasswd.Open(file, limiter)
+	if err != nil {
+		return nil, err
+	}
+	s.keep = append(s.keep, keeper{what: "users", file: file, watch: watch, reload: source.Reload})
+	if cache == nil {
+		return source, nil
+	}
+	return authn.Cached(file, source, cache), nil
+}
+
+// makeFirstUser makes a password file with one user, if there is none.
+func makeFirstUser(file string) (*firstUser, error) {
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil,nilerr // whatever is wrong with the file, opening it says so
+	}
+	first := &firstUser{Name: "admin", Password: rand.Text(), File: file}
+	hash, err := htpasswd.Hash(first.Password, htpasswd.DefaultCost)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := htpasswd.Set(file, first.Name, hash); err != nil {
+		return nil, err
+	}
+	return first, nil
+}
+
+// auditLog writes what was refused to the log. What was allowed stands in the
+// access log.
+func auditLog(log *slog.Logger) audit.Func {
+	return func(ctx context.Context, r audit.Record) {
+		if r.Outcome == audit.Allowed || r.Outcome == audit.Denied && r.Who.IsAnonymous() {
+			return // the first request of every client comes without credentials
+		}
+		log.WarnContext(ctx, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", r.Client.String(),
+			"user", r.Who.User, "operation", r.Operation, "action", r.Scope.Action,
+			"repo", r.Scope.Repo, "tag", r.Scope.Tag, "rule", r.Rule)
+	}
+}

@@ -1,0 +1,151 @@
+# "make" lists what there is. A recipe is one bash script that stops at the
+# first error, also inside a pipe.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.NOTPARALLEL: # two suites at once would measure each other
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/.cache/bin
+LOG := $(CURDIR)/.cache/log
+GOTEST := go test -race -shuffle=on -timeout=20m
+FUZZTIME ?= 5s
+
+# Programs of others, each pinned in a module of its own under tools/, because
+# they do not agree on their dependencies: the clients of the tests, and another
+# registry to compare with.
+CLIENTS := crane oras regctl helm
+PEERS := distribution
+# Pinned together in tools/go.mod.
+LINTERS := golangci-lint govulncheck staticcheck
+# Every Go module of this repository.
+MODULES := . conformance tools $(CLIENTS:%=tools/%) $(PEERS:%=tools/%)
+
+.PHONY: help
+help: ## Show this list
+	@echo "usage: make TARGET"
+	sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: build
+build: go ## Build bin/moorgate: one static file
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/moorgate ./cmd/moorgate
+
+.PHONY: test
+test: packages clients program ## Install what the tests need, run all of them, print a summary
+	@mkdir -p $(LOG)
+	rm -f $(LOG)/*.log
+	start=$$SECONDS code=0
+	$(MAKE) --no-print-directory --keep-going unit e2e conformance fuzz || code=$$?
+	cd $(LOG)
+	echo
+	echo "== summary"
+	cat *.log | grep -E '^(FAIL|--- FAIL|panic:|\s+--- FAIL|WARNING: DATA RACE)' || true
+	echo "packages ok: $$(cat unit.log e2e.log conformance.log 2>/dev/null | grep -c '^ok' || true)"
+	grep -h '^fuzz:.* targets' fuzz.log || echo "fuzz: did not run"
+	echo "took $$((SECONDS - start)) s"
+	if [[ $$code -ne 0 ]]; then echo "test: FAILED"; exit 1; fi
+	echo "test: passed"
+
+.PHONY: unit
+unit: go ## Run the tests beside the code, with the race detector
+	@mkdir -p $(LOG)
+	packages=$$(go list ./... | grep -v '/moorgate/e2e')
+	$(GOTEST) $$packages 2>&1 | tee $(LOG)/unit.log
+
+.PHONY: e2e
+e2e: clients program ## Run the tests with real clients: docker, podman, helm ...
+	@mkdir -p $(LOG)
+	$(GOTEST) ./e2e/... 2>&1 | tee $(LOG)/e2e.log
+
+.PHONY: conformance
+conformance: program ## Run the OCI conformance suite at its strictest
+	@mkdir -p $(LOG)
+	cd conformance
+	# -v shows the count of each run; the rest of what it adds is of no use.
+	$(GOTEST) -v ./... 2>&1 | grep -vE '^(===| *--- PASS: TestVerdict)' | tee $(LOG)/conformance.log
+
+.PHONY: fuzz
+fuzz: go ## Run every fuzz target for FUZZTIME (5s) each
+	@mkdir -p $(LOG)
+	scripts/fuzz.sh $(FUZZTIME) 2>&1 | tee $(LOG)/fuzz.log
+
+.PHONY: lint
+lint: $(LINTERS:%=$(BIN)/%) ## Check format, code, modules and known vulnerabilities
+	@PATH=$(BIN):$$PATH
+	failed=()
+	check() {
+		echo "== $$*"
+		"$$@" || failed+=("$$PWD: $$*")
+	}
+	for module in . conformance; do
+		cd $(CURDIR)/$$module
+		check go vet ./...
+		check staticcheck ./...
+		check golangci-lint run --config $(CURDIR)/.golangci.yml ./...
+	done
+	cd $(CURDIR)
+	check golangci-lint config verify
+	check bash -n .ci/run scripts/*.sh
+	for module in $(MODULES); do
+		check go -C $$module mod tidy -diff
+		check go -C $$module mod verify
+	done
+	check scripts/vulncheck.sh $(BIN)/govulncheck
+	if [[ $${#failed[@]} -ne 0 ]]; then
+		printf 'lint: FAILED: %s\n' "$${failed[@]}"
+		exit 1
+	fi
+	echo "lint: passed"
+
+.PHONY: fmt
+fmt: $(BIN)/golangci-lint ## Format the code
+	@$(BIN)/golangci-lint fmt
+	cd conformance
+	$(BIN)/golangci-lint fmt --config $(CURDIR)/.golangci.yml
+
+.PHONY: tidy
+tidy: go ## Tidy the go.mod files of all modules
+	@for module in $(MODULES); do go -C $$module mod tidy; done
+
+.PHONY: tools
+tools: clients $(PEERS:%=$(BIN)/%) $(LINTERS:%=$(BIN)/%) ## Build all pinned tools into .cache/bin
+
+.PHONY: packages
+packages: ## Install the Debian packages that the tests need
+	@scripts/packages.sh
+
+.PHONY: clean
+clean: ## Remove all that was built; caches of the go command stay
+	rm -rf bin .cache conformance/results
+
+# The rest is for the targets above.
+
+.PHONY: clients
+clients: $(CLIENTS:%=$(BIN)/%)
+
+# The program under test, where internal/testserver looks for it. Built here
+# once, so that test processes that start together do not all build it.
+.PHONY: program
+program: go
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $(BIN)/moorgate ./cmd/moorgate
+
+# A tool is built again when its pins change. "tool" is the go command's name
+# for all packages in a module's tool directives; these modules have one each.
+$(CLIENTS:%=$(BIN)/%) $(PEERS:%=$(BIN)/%): $(BIN)/%: tools/%/go.mod tools/%/go.sum | go
+	@echo "building $*"
+	CGO_ENABLED=0 go build -C tools/$* -o $@ tool
+	touch $@
+
+$(LINTERS:%=$(BIN)/%) &: tools/go.mod tools/go.sum | go
+	@echo "building $(LINTERS)"
+	CGO_ENABLED=0 go build -C tools -o $(BIN)/ tool
+	touch $(LINTERS:%=$(BIN)/%)
+
+# An old go command fails on our go.mod with sentences that do not say so.
+.PHONY: go
+go:
+	@want=$$(sed -n 's/^go //p' go.mod)
+	if ! have=$$(go env GOVERSION 2>&1); then
+		echo "Moorgate needs Go $$want or newer (https://go.dev/doc/install). The go command says: $$have" >&2
+		exit 1
+	fi

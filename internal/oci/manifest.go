@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"mime"
 	"strings"
+	"unicode/utf8"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -72,6 +73,9 @@ func ParseManifest(contentType string, body []byte) (*Manifest, error) {
 	}
 	if n := len(m.Layers) + len(m.Manifests); n > maxReferences {
 		return nil, Errorf(ManifestInvalid, "manifest names %d things, at most %d are allowed", n, maxReferences)
+	}
+	if err := checkMediaType(m.ArtifactType); err != nil {
+		return nil, err
 	}
 	result := &Manifest{MediaType: mediaType, ArtifactType: m.ArtifactType, Annotations: m.Annotations}
 	if m.Subject != nil {
@@ -169,6 +173,9 @@ func checkDescriptor(field string, d Descriptor) error {
 	if d.MediaType == "" {
 		return Errorf(ManifestInvalid, "%s: %s has no mediaType", field, d.Digest)
 	}
+	if err := checkMediaType(d.MediaType); err != nil {
+		return err
+	}
 	if d.Size < 0 {
 		return Errorf(ManifestInvalid, "%s: %s has a negative size", field, d.Digest)
 	}
@@ -177,6 +184,16 @@ func checkDescriptor(field string, d Descriptor) error {
 	}
 	if int64(len(d.Data)) != d.Size || d.Digest.Algorithm().FromBytes(d.Data) != d.Digest {
 		return Errorf(ManifestInvalid, "%s: data of %s does not have its size and digest", field, d.Digest)
+	}
+	return nil
+}
+
+// checkMediaType refuses what can be no media type: it stands in headers, in
+// logs and in databases.
+func checkMediaType(s string) error {
+	const most = 255 // RFC 6838, section 4.2: 127 on each side of the slash
+	if len(s) > most || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError }) {
+		return Errorf(ManifestInvalid, "media type %s is not valid", quote(s))
 	}
 	return nil
 }

@@ -112,6 +112,8 @@ func TestParseManifestRefuses(t *testing.T) {
 		"negative size":             {oci.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[{"mediaType":"x/y","digest":"` + digestA + `","size":-1}]}`},
 		"descriptor without type":   {oci.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[{"digest":"` + digestA + `","size":1}]}`},
 		"data that is not its own":  {oci.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[{"mediaType":"x/y","digest":"` + digestA + `","size":1,"data":"YQ=="}]}`},
+		"zero byte in artifactType": {oci.MediaTypeImageManifest, image(`,"artifactType":"a\u0000b"`)},
+		"line end in mediaType":     {oci.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[` + descriptor("x\ny", digestA) + `]}`},
 		"annotation not a string":   {oci.MediaTypeImageManifest, image(`,"annotations":{"a":1}`)},
 	} {
 		t.Run(name, func(t *testing.T) {

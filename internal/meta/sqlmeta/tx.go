@@ -3,6 +3,7 @@ package sqlmeta
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/moorgate/moorgate/internal/meta"
@@ -101,7 +102,7 @@ func value[T any](t *tx, query string, args ...any) (T, error) {
 func (t *tx) exists(query string, args ...any) (bool, error) {
 	var one int
 	err := t.row([]any{&one}, query, args...)
-	if err == meta.ErrNotFound { //nolint:errorlint // row returns it bare, and nothing else counts
+	if errors.Is(err, meta.ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err

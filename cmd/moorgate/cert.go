@@ -75,7 +75,7 @@ func certCreate(cmd *cobra.Command, o certOptions) error {
 }
 
 //go:embed cert_trust.txt
-var certTrust string //nolint:gochecknoglobals // embedded text
+var certTrust string
 
 // printTrust tells what was made, how to use it and how clients trust it.
 func printTrust(w io.Writer, made certs.Result, hosts certs.Hosts) error {

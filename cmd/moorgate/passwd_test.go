@@ -195,7 +195,7 @@ func TestPasswdAsksAtATerminal(t *testing.T) {
 		"twice the same":  {"geheim ü\ngeheim ü\n", ""},
 		"two passwords":   {"one\ntwo\n", "the two passwords differ; nothing was changed"},
 		"nothing":         {"\n\n", "the password is empty"},
-		"the end of file": {"\x04", "no password was typed"},
+		"Ctrl-D, then it": {"\x04geheim ü\ngeheim ü\n", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -238,7 +238,10 @@ func TestPasswdPromptCanBeInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	prompts := writerFunc(func(p []byte) (int, error) {
 		if strings.HasSuffix(string(p), ": ") {
-			cancel()
+			go func() {
+				awaitHidden(t, terminal)
+				cancel()
+			}()
 		}
 		return len(p), nil
 	})
@@ -249,6 +252,9 @@ func TestPasswdPromptCanBeInterrupted(t *testing.T) {
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if err := cmd.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), "interrupted") {
 		t.Errorf("error %v", err)
+	}
+	if !echoes(t, terminal) {
+		t.Error("the terminal does not show what is typed any more")
 	}
 }
 

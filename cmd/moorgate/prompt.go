@@ -50,18 +50,15 @@ func oldPassword(ctx context.Context, in io.Reader, prompt io.Writer, user strin
 
 func asTerminal(in io.Reader) (*os.File, bool) {
 	f, ok := in.(*os.File)
-	return f, ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // descriptors are small
+	return f, ok && term.IsTerminal(int(f.Fd()))
 }
 
 // ask reads a line from a terminal that does not show it. Ctrl-C ends it with
 // the terminal as it was.
 func ask(ctx context.Context, terminal *os.File, prompt io.Writer, question string) (string, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	fd := int(terminal.Fd()) //nolint:gosec // descriptors are small
+	fd := int(terminal.Fd())
 	before, err := term.GetState(fd)
 	if err != nil {
 		return "", err
@@ -69,6 +66,7 @@ func ask(ctx context.Context, terminal *os.File, prompt io.Writer, question stri
 	if _, err := io.WriteString(prompt, question); err != nil {
 		return "", err
 	}
+	defer io.WriteString(prompt, "\n") //nolint:errcheck // the Enter that was not shown
 	type answer struct {
 		line []byte
 		err  error
@@ -78,14 +76,10 @@ func ask(ctx context.Context, terminal *os.File, prompt io.Writer, question stri
 		line, err := term.ReadPassword(fd)
 		answered <- answer{line, err}
 	}()
-	defer io.WriteString(prompt, "\n") //nolint:errcheck // the Enter that was not shown
 	select {
 	case <-ctx.Done():
 		return "", errors.Join(errors.New("interrupted; nothing was changed"), term.Restore(fd, before))
 	case a := <-answered:
-		if errors.Is(a.err, io.EOF) {
-			return "", errors.New("no password was typed")
-		}
 		return string(a.line), a.err
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -41,15 +42,21 @@ func newTerminal(t *testing.T) (keyboard, *os.File) {
 // typeHidden types when the terminal has stopped to show it: what comes before
 // would be thrown away, and seen.
 func (k keyboard) typeHidden(t *testing.T, terminal *os.File, text string) {
+	awaitHidden(t, terminal)
+	if _, err := k.WriteString(text); err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitHidden returns when the terminal does not show what is typed.
+func awaitHidden(t *testing.T, terminal *os.File) {
 	deadline := time.Now().Add(20 * time.Second)
 	for echoes(t, terminal) {
 		if time.Now().After(deadline) {
 			t.Error("the terminal shows what is typed")
-			break
+			return
 		}
-	}
-	if _, err := k.WriteString(text); err != nil {
-		t.Error(err)
+		runtime.Gosched()
 	}
 }
 

@@ -3,6 +3,7 @@
 package atomicfile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,11 +24,9 @@ func Lock(path string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX) //nolint:gosec // descriptors are small
-		if err != syscall.EINTR {                           //nolint:errorlint // system calls return it bare
-			break
-		}
+	err = syscall.EINTR
+	for errors.Is(err, syscall.EINTR) {
+		err = syscall.Flock(int(dir.Fd()), syscall.LOCK_EX)
 	}
 	if err != nil {
 		_ = dir.Close() // the error of the lock is the one to tell

@@ -96,9 +96,10 @@ type Upload interface {
 	// Commit checks that the bytes taken have digest d, of any algorithm, and
 	// stores them under it. When it returns nil the content and its name are on
 	// stable storage. Content that was already stored under d is replaced, which
-	// heals it if it was damaged.
+	// heals it if it was damaged. The caller holds meta.Store.LockBlob for d.
 	//
-	// Errors: ErrMismatch (the upload is not ended by it), ErrNoSpace.
+	// Errors: ErrMismatch (the upload is not ended by it), ErrNoSpace. Any error
+	// but ErrMismatch may end the upload: nobody knows then what is stored.
 	Commit(ctx context.Context, d oci.Digest) error
 
 	// Cancel ends the upload and removes its bytes.

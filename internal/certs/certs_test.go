@@ -147,9 +147,7 @@ func TestCreateMakesAModestCertificate(t *testing.T) {
 	if !leaf.NotAfter.Equal(now.Add(90*day)) || leaf.NotBefore.After(now.Add(-time.Minute)) {
 		t.Errorf("valid %v to %v", leaf.NotBefore, leaf.NotAfter)
 	}
-	if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature || !cmp.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
-		t.Errorf("the certificate may do more than serve: CA %v, usage %b %v", leaf.IsCA, leaf.KeyUsage, leaf.ExtKeyUsage)
-	}
+	mayOnlyServe(t, leaf)
 	if key, ok := leaf.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		t.Errorf("key %T", leaf.PublicKey)
 	}
@@ -160,6 +158,19 @@ func TestCreateMakesAModestCertificate(t *testing.T) {
 	if ca.SerialNumber.Cmp(leaf.SerialNumber) == 0 || leaf.SerialNumber.Sign() <= 0 {
 		t.Errorf("serial numbers %v and %v", ca.SerialNumber, leaf.SerialNumber)
 	}
+}
+
+func mayOnlyServe(t *testing.T, leaf *x509.Certificate) {
+	t.Helper()
+	if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature || !cmp.Equal(leaf.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}) {
+		t.Errorf("the certificate may do more than serve: CA %v, usage %b %v", leaf.IsCA, leaf.KeyUsage, leaf.ExtKeyUsage)
+	}
+}
+
+func TestCreateHidesKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	create(t, dir, false, "a.example")
 	for file, mode := range map[string]fs.FileMode{"ca.crt": 0o644, "ca.key": 0o600, "domain.crt": 0o644, "domain.key": 0o600} {
 		info, err := os.Stat(filepath.Join(dir, file))
 		if err != nil || info.Mode() != mode {
@@ -312,11 +323,11 @@ func handshake(t *testing.T, pair *certs.Pair, config *tls.Config) error {
 	t.Helper()
 	clientEnd, serverEnd := net.Pipe()
 	server := tls.Server(serverEnd, certs.ServerConfig(pair))
-	served := make(chan error, 1)
+	served := make(chan struct{})
 	go func() {
-		err := server.HandshakeContext(t.Context())
-		_ = serverEnd.Close() // the client sees what went wrong
-		served <- err
+		defer close(served)
+		_ = server.HandshakeContext(t.Context()) // the client knows better why not
+		_ = serverEnd.Close()                    // ends its wait
 	}()
 	client := tls.Client(clientEnd, config)
 	err := client.HandshakeContext(t.Context())

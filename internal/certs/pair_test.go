@@ -222,7 +222,7 @@ func TestChangeOfTheCertificateDropsNoConnection(t *testing.T) {
 				_, _ = io.WriteString(w, "second")
 			}))
 			client := newClient(t, res.CACert, "a.example", protocols)
-			response := get(t, client, url)
+			response := get(t, client, url) //nolint:bodyclose // get does, at the end of the test
 			if got := response.Proto; !strings.HasPrefix(got, name[:6]) {
 				t.Errorf("protocol %s", got)
 			}
@@ -232,7 +232,7 @@ func TestChangeOfTheCertificateDropsNoConnection(t *testing.T) {
 			awaitReload(t, reloads)
 
 			// A new connection, to the new name.
-			again := get(t, newClient(t, res.CACert, "b.example", protocols), url)
+			again := get(t, newClient(t, res.CACert, "b.example", protocols), url) //nolint:bodyclose // get does, at the end of the test
 			if again.TLS.PeerCertificates[0].SerialNumber.Cmp(old) == 0 {
 				t.Error("a new connection got the old certificate")
 			}

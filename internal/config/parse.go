@@ -37,7 +37,7 @@ func Check(file string) ([]Problem, error) {
 }
 
 func readFile(file string) ([]byte, error) {
-	data, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the configuration: %w", err)
 	}

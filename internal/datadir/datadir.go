@@ -30,8 +30,7 @@ func Open(path string) (*Dir, error) {
 	if path == "" {
 		return nil, errors.New("the data directory is not set; give one with --data")
 	}
-	made, err := create(path)
-	if err != nil {
+	if err := create(path); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(path, "lock")
@@ -42,13 +41,6 @@ func Open(path string) (*Dir, error) {
 	if err := lock(f, path); err != nil {
 		_ = f.Close()
 		return nil, err
-	}
-	if made {
-		err = syncDir(filepath.Dir(filepath.Clean(path)))
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, unusable(path, err)
 	}
 	return &Dir{path: path, lock: f}, nil
 }
@@ -65,20 +57,41 @@ func (d *Dir) Close() error {
 	return nil
 }
 
-// create makes the directory, and reports whether it was missing.
-func create(path string) (made bool, err error) {
+// create makes the directory if it is missing, and puts the names of all
+// directories that it makes on stable storage.
+func create(path string) error {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		err = os.MkdirAll(path, 0o700)
-		made = true
-	case err == nil && !info.IsDir():
-		return false, fmt.Errorf("the data directory %s is a file; give another --data", path)
+	case err == nil && info.IsDir():
+		return nil
+	case err == nil:
+		return fmt.Errorf("the data directory %s is a file; give another --data", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return unusable(path, err)
 	}
-	if err != nil {
-		return false, unusable(path, err)
+	changed := parentsOfMissing(path)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return unusable(path, err)
 	}
-	return made, nil
+	for _, dir := range changed {
+		if err := syncDir(dir); err != nil {
+			return unusable(path, err)
+		}
+	}
+	return nil
+}
+
+// parentsOfMissing returns the directories that get a new entry when path is
+// made.
+func parentsOfMissing(path string) (dirs []string) {
+	for p := filepath.Clean(path); ; {
+		parent := filepath.Dir(p)
+		dirs = append(dirs, parent)
+		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) || parent == p {
+			return dirs
+		}
+		p = parent
+	}
 }
 
 // lock takes the lock and writes who has it.

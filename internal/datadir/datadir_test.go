@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,6 +45,22 @@ func TestOpenMakesAPrivateDirectory(t *testing.T) {
 	}
 	if err := d.Close(); err != nil {
 		t.Errorf("Close: %v", err)
+	}
+}
+
+func TestParentsOfMissing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for path, want := range map[string][]string{
+		dir + "/a":        {dir},
+		dir + "/a/b/../c": {dir + "/a", dir},
+		dir + "/a/b/c/":   {dir + "/a/b", dir + "/a", dir},
+		"no-such":         {"."},
+		"no-such/b":       {"no-such", "."},
+	} {
+		if got := parentsOfMissing(path); !slices.Equal(got, want) {
+			t.Errorf("parentsOfMissing(%q) = %q, want %q", path, got, want)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"math"
 	"net/url"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/moorgate/moorgate/internal/oci"
 )
@@ -15,7 +17,7 @@ const maxLast = 255
 // the lists have a bound of their own.
 func (p *parser) page() (Page, error) {
 	page := Page{N: -1}
-	n, err := p.one("n")
+	n, err := p.one("n", oci.PageInvalid)
 	if err != nil {
 		return page, err
 	}
@@ -24,13 +26,24 @@ func (p *parser) page() (Page, error) {
 			return page, err
 		}
 	}
-	if page.Last, err = p.one("last"); err != nil {
-		return page, err
+	page.Last, err = p.text("last", maxLast)
+	return page, err
+}
+
+// text returns the value of a parameter that a store is asked about, and not
+// every store can be asked about every sequence of bytes.
+func (p *parser) text(name string, most int) (string, error) {
+	s, err := p.one(name, oci.PageInvalid)
+	if err != nil {
+		return "", err
 	}
-	if len(page.Last) > maxLast {
-		return page, oci.Errorf(oci.PageInvalid, "the parameter last has %d characters, at most %d are allowed", len(page.Last), maxLast)
+	if len(s) > most {
+		return "", oci.Errorf(oci.PageInvalid, "the parameter %s has %d characters, at most %d are allowed", name, len(s), most)
 	}
-	return page, nil
+	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+		return "", oci.Errorf(oci.PageInvalid, "the parameter %s is not valid text", name)
+	}
+	return s, nil
 }
 
 func count(s string) (int, error) {

@@ -147,21 +147,22 @@ func (p *parser) notAllowed(kinds map[string]Kind) error {
 	return oci.Errorf(oci.Unsupported, "%s", cause.Error()).Because(cause)
 }
 
-// one returns the value of a parameter that may be given once.
-func (p *parser) one(name string) (string, error) {
+// one returns the value of a parameter that may be given once. If it is given
+// more often, the error is of the given kind.
+func (p *parser) one(name string, kind oci.Kind) (string, error) {
 	switch v := p.query[name]; len(v) {
 	case 0:
 		return "", nil
 	case 1:
 		return v[0], nil
 	default:
-		return "", oci.Errorf(oci.PageInvalid, "the parameter %s is given %d times", name, len(v))
+		return "", oci.Errorf(kind, "the parameter %s is given %d times", name, len(v))
 	}
 }
 
 // digest reads a parameter that is a digest; "" if it is not given.
 func (p *parser) digest(name string) (oci.Digest, error) {
-	s, err := p.one(name)
+	s, err := p.one(name, oci.DigestInvalid)
 	if err != nil || s == "" {
 		return "", err
 	}

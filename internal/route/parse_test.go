@@ -31,31 +31,37 @@ var requests = map[string]struct {
 	"blob":               {"GET /v2/a/b/blobs/" + string(sha256A), route.Request{Kind: route.BlobRead, Repo: "a/b", Digest: sha256A}, scopes("pull", "a/b", "")},
 	"blob, encoded colon": {
 		"HEAD /v2/a/blobs/" + strings.Replace(string(sha512A), ":", "%3A", 1),
-		route.Request{Kind: route.BlobRead, Head: true, Repo: "a", Digest: sha512A}, scopes("pull", "a", ""),
+		route.Request{Kind: route.BlobRead, Head: true, Repo: "a", Digest: sha512A},
+		scopes("pull", "a", ""),
 	},
 	"blob delete":  {"DELETE /v2/a/blobs/" + string(sha256A), route.Request{Kind: route.BlobDelete, Repo: "a", Digest: sha256A}, scopes("delete", "a", "")},
 	"upload start": {"POST /v2/a/blobs/uploads/", route.Request{Kind: route.UploadStart, Repo: "a"}, scopes("push", "a", "")},
 	"upload start without slash, with algorithm": {
 		"POST /v2/a/blobs/uploads?digest-algorithm=sha512",
-		route.Request{Kind: route.UploadStart, Repo: "a", Algorithm: oci.SHA512}, scopes("push", "a", ""),
+		route.Request{Kind: route.UploadStart, Repo: "a", Algorithm: oci.SHA512},
+		scopes("push", "a", ""),
 	},
 	"upload in one request": {
 		"POST /v2/a/blobs/uploads/?digest=" + string(sha256A),
-		route.Request{Kind: route.UploadStart, Repo: "a", Digest: sha256A}, scopes("push", "a", ""),
+		route.Request{Kind: route.UploadStart, Repo: "a", Digest: sha256A},
+		scopes("push", "a", ""),
 	},
 	"mount": {
 		"POST /v2/a/blobs/uploads/?mount=" + string(sha256A) + "&from=x/y",
-		route.Request{Kind: route.UploadStart, Repo: "a", Mount: sha256A, From: "x/y"}, scopes("push", "a", ""),
+		route.Request{Kind: route.UploadStart, Repo: "a", Mount: sha256A, From: "x/y"},
+		scopes("push", "a", ""),
 	},
 	"upload append": {"PATCH /v2/a/blobs/uploads/X1?_state=x", route.Request{Kind: route.UploadAppend, Repo: "a", UploadID: "X1"}, scopes("push", "a", "")},
 	"upload finish": {
 		"PUT /v2/a/blobs/uploads/X1?digest=" + string(sha256A),
-		route.Request{Kind: route.UploadFinish, Repo: "a", UploadID: "X1", Digest: sha256A}, scopes("push", "a", ""),
+		route.Request{Kind: route.UploadFinish, Repo: "a", UploadID: "X1", Digest: sha256A},
+		scopes("push", "a", ""),
 	},
 	"upload status": {"GET /v2/a/blobs/uploads/X1", route.Request{Kind: route.UploadStatus, Repo: "a", UploadID: "X1"}, scopes("push", "a", "")},
 	"upload cancel": {"DELETE /v2/a/blobs/uploads/X1", route.Request{Kind: route.UploadCancel, Repo: "a", UploadID: "X1"}, scopes("push", "a", "")},
 	"manifest by tag": {
-		"GET /v2/a/manifests/v1", route.Request{Kind: route.ManifestRead, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
+		"GET /v2/a/manifests/v1",
+		route.Request{Kind: route.ManifestRead, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
 		scopes("pull", "a", "v1"),
 	},
 	"manifest put with tags": {
@@ -64,18 +70,21 @@ var requests = map[string]struct {
 		append(scopes("push", "a", "x"), scopes("push", "a", "y")...),
 	},
 	"manifest put by tag": {
-		"PUT /v2/a/manifests/v1", route.Request{Kind: route.ManifestPut, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
+		"PUT /v2/a/manifests/v1",
+		route.Request{Kind: route.ManifestPut, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
 		scopes("push", "a", "v1"),
 	},
 	"manifest delete": {
-		"DELETE /v2/a/manifests/v1", route.Request{Kind: route.ManifestDelete, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
+		"DELETE /v2/a/manifests/v1",
+		route.Request{Kind: route.ManifestDelete, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
 		scopes("delete", "a", "v1"),
 	},
 	"tags":         {"GET /v2/a/tags/list?n=0", route.Request{Kind: route.TagList, Repo: "a", Page: route.Page{N: 0}}, scopes("pull", "a", "")},
 	"tags, huge n": {"GET /v2/a/tags/list?n=" + strings.Repeat("9", 40), route.Request{Kind: route.TagList, Repo: "a", Page: route.Page{N: math.MaxInt}}, scopes("pull", "a", "")},
 	"referrers": {
 		"GET /v2/a/referrers/" + string(sha256A) + "?artifactType=a%2Fb%2Bjson",
-		route.Request{Kind: route.Referrers, Repo: "a", Digest: sha256A, ArtifactType: "a/b+json", Page: route.Page{N: -1}}, scopes("pull", "a", ""),
+		route.Request{Kind: route.Referrers, Repo: "a", Digest: sha256A, ArtifactType: "a/b+json", Page: route.Page{N: -1}},
+		scopes("pull", "a", ""),
 	},
 	"a repository named like an endpoint": {
 		"GET /v2/blobs/uploads/manifests/tags/manifests/list",

@@ -18,11 +18,8 @@ func (p *parser) referrers(r *Request, digest string) error {
 	if r.Digest, err = oci.ParseDigest(digest); err != nil {
 		return err
 	}
-	if r.ArtifactType, err = p.one("artifactType"); err != nil {
+	if r.ArtifactType, err = p.text("artifactType", maxArtifactType); err != nil {
 		return err
-	}
-	if len(r.ArtifactType) > maxArtifactType {
-		return oci.Errorf(oci.PageInvalid, "the parameter artifactType has %d characters, at most %d are allowed", len(r.ArtifactType), maxArtifactType)
 	}
 	r.Page, err = p.page()
 	return err

@@ -28,7 +28,7 @@ func (p *parser) uploadStart(r *Request) error {
 	if r.Mount, err = p.digest("mount"); err != nil {
 		return err
 	}
-	if r.From, err = p.one("from"); err != nil {
+	if r.From, err = p.one("from", oci.NameInvalid); err != nil {
 		return err
 	}
 	if r.From != "" {
@@ -36,7 +36,7 @@ func (p *parser) uploadStart(r *Request) error {
 			return err
 		}
 	}
-	algorithm, err := p.one("digest-algorithm")
+	algorithm, err := p.one("digest-algorithm", oci.DigestInvalid)
 	if err != nil || algorithm == "" {
 		return err
 	}

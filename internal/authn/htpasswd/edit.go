@@ -112,7 +112,7 @@ func edit(path string, create bool, change func(*document) (bool, error)) (c Cha
 }
 
 func readAll(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the operator says which file
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -14,7 +14,7 @@ const nobody = 65534
 
 // TestOpenUnwritableDirectory does its file access as another user when it is
 // run by root, whom modes do not stop. Only this thread changes its user
-// (setfsuid(2)), and it ends with the test because it stays locked.
+// (setfsuid(2)); it stays locked, so it ends with the test.
 func TestOpenUnwritableDirectory(t *testing.T) {
 	for name, unwritable := range map[string]string{"new store": "", "uploads": "uploads", "blobs": "blobs/sha512"} {
 		t.Run(name, func(t *testing.T) {
@@ -44,6 +44,7 @@ func TestOpenUnwritableDirectory(t *testing.T) {
 				if err := syscall.Setfsuid(nobody); err != nil {
 					t.Fatal(err)
 				}
+				defer func() { _ = syscall.Setfsuid(0) }() // who removes the directory
 			}
 			_, err := Open(Config{Dir: dir})
 			want := "cannot use " + dir + " for blobs: the directory cannot be written to by this user: "

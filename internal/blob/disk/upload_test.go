@@ -225,3 +225,37 @@ func TestOpenUploadsAreNotAbandoned(t *testing.T) {
 		t.Errorf("%d uploads are still remembered", len(s.open))
 	}
 }
+
+// TestNewUploadHasAFileOfItsOwn keeps writers apart that stopping the earlier
+// one cannot reach: those of another process.
+func TestNewUploadHasAFileOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	var files []os.FileInfo
+	for range 2 {
+		u := begin(t, s, blob.State{ID: "same", Algorithm: oci.SHA256})
+		info, err := u.file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, info)
+	}
+	if os.SameFile(files[0], files[1]) {
+		t.Error("both uploads write to one file")
+	}
+}
+
+// TestCommitCutsTheFile is a write that failed, and the cut after it too.
+func TestCommitCutsTheFile(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	u := begin(t, s, blobtest.NewState(oci.SHA256))
+	add(t, u, []byte("content"))
+	if _, err := u.file.WriteAt([]byte("rest of a failed write"), u.offset); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Commit(t.Context(), oci.SHA256.FromString("content")); err != nil {
+		t.Fatal(err)
+	}
+	wantBlob(t, s, oci.SHA256.FromString("content"), []byte("content"))
+}

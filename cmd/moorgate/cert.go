@@ -18,7 +18,7 @@ import (
 func newCertCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
-		Short: "make certificates for TLS",
+		Short: "Make certificates for TLS",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -38,7 +38,7 @@ func newCertCreateCommand() *cobra.Command {
 	var o certOptions
 	cmd := &cobra.Command{
 		Use:   "create --host NAME,… --out DIR",
-		Short: "make a certificate, from an authority of your own",
+		Short: "Make a certificate, from an authority of your own",
 		Long: `Make domain.crt and domain.key, the certificate of a registry and its key, and
 ca.crt and ca.key, the authority that vouches for it. Clients must be told once
 to trust ca.crt; the text that is printed says how. An authority that is in DIR

@@ -16,7 +16,7 @@ import (
 func newPasswdCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "passwd",
-		Short: "write and read password files",
+		Short: "Write and read password files",
 		Long: `Write and read password files, as nginx and Apache httpd use them (htpasswd).
 
 A running registry takes a change of its file within seconds.
@@ -35,7 +35,7 @@ func newPasswdAddCommand() *cobra.Command {
 	var cost int
 	cmd := &cobra.Command{
 		Use:   "add FILE USER",
-		Short: "add a user, or set a new password",
+		Short: "Add a user, or set a new password",
 		Long: `Add a user to a password file, or set a new password for one that is there.
 
 The password is asked for twice, or is one line of standard input if that is
@@ -54,7 +54,7 @@ it changes in one step, and its comments and order stay.`,
 func newPasswdVerifyCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify FILE USER",
-		Short: "check a password; exit status 0 if it is right, 1 if not",
+		Short: "Check a password; exit status 0 if it is right, 1 if not",
 		Example: `  moorgate passwd verify registry.password alice
   moorgate passwd verify registry.password alice < alice.txt && echo right`,
 		Args: fileAndUser,
@@ -76,7 +76,7 @@ func newPasswdListCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "list FILE",
-		Short: "list users and the kinds of their password hashes",
+		Short: "List users and the kinds of their password hashes",
 		Example: `  moorgate passwd list registry.password
   moorgate passwd list --json registry.password`,
 		Args: cobra.ExactArgs(1),

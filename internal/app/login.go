@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -27,7 +28,8 @@ func (s *Server) openLogin() (authn.Password, *firstUser, error) {
 	var first *firstUser
 	list := s.cfg.Login
 	if len(list) == 0 {
-		file := filepath.Join(s.cfg.Data, "users")
+		// A folder of its own: who watches the file is not woken by the database.
+		file := filepath.Join(s.cfg.Data, "users", "htpasswd")
 		var err error
 		if first, err = makeFirstUser(file); err != nil {
 			return nil, nil, err
@@ -67,6 +69,9 @@ func (s *Server) openHtpasswd(file string, limiter *authn.Limiter, cache *authn.
 func makeFirstUser(file string) (*firstUser, error) {
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil,nilerr // whatever is wrong with the file, opening it says so
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make a folder for the users: %w", err)
 	}
 	first := &firstUser{Name: "admin", Password: rand.Text(), File: file}
 	hash, err := htpasswd.Hash(first.Password, htpasswd.DefaultCost)

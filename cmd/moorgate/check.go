@@ -19,7 +19,7 @@ func newCheckCommand() *cobra.Command {
 The exit code is 0 if the file is good, and 1 if it is not.`,
 		Example: `  moorgate check moorgate.yaml
   moorgate check --json moorgate.yaml`,
-		Args: cobra.ExactArgs(1),
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			problems, err := config.Check(args[0])
 			if err != nil {
@@ -38,6 +38,14 @@ The exit code is 0 if the file is good, and 1 if it is not.`,
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the mistakes as JSON")
 	return cmd
+}
+
+// oneFile checks the argument FILE.
+func oneFile(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("which file? usage: %s", cmd.UseLine())
+	}
+	return nil
 }
 
 func printProblems(cmd *cobra.Command, file string, problems []config.Problem) {

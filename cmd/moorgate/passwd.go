@@ -65,7 +65,7 @@ func newPasswdVerifyCommand() *cobra.Command {
 func newPasswdRemoveCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "remove FILE USER",
-		Short:   "remove a user",
+		Short:   "Remove a user",
 		Example: `  moorgate passwd remove registry.password alice`,
 		Args:    fileAndUser,
 		RunE:    func(cmd *cobra.Command, args []string) error { return passwdRemove(cmd, args[0], args[1]) },

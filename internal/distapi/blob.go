@@ -25,6 +25,9 @@ func (a *API) blobRead(w http.ResponseWriter, r *http.Request, c *gate.Call) err
 		return err
 	}
 	defer closeQuietly(content)
+	if err := checkMatch(r, q.Digest); err != nil {
+		return err
+	}
 	if err := checkRange(r, size, etag(q.Digest)); err != nil {
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
 		return err
@@ -39,6 +42,9 @@ func (a *API) blobRead(w http.ResponseWriter, r *http.Request, c *gate.Call) err
 func (a *API) blobStat(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	size, err := a.Registry.BlobSize(r.Context(), c.Request.Repo, c.Request.Digest)
 	if err != nil {
+		return err
+	}
+	if err := checkMatch(r, c.Request.Digest); err != nil {
 		return err
 	}
 	blobHeaders(w, c.Request.Digest)

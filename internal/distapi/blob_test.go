@@ -1,6 +1,7 @@
 package distapi_test
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -36,6 +37,13 @@ func TestBlobRead(t *testing.T) {
 		{name: "not modified, weak in a list", do: "GET " + blob, header: []string{`If-None-Match: "x", W/` + etag}, status: 304},
 		{name: "not modified, any", do: "HEAD " + blob, header: []string{"If-None-Match: *"}, status: 304},
 		{name: "not modified goes before range", do: "GET " + blob, header: []string{"If-None-Match: " + etag, "Range: bytes=100-"}, status: 304},
+		{name: "If-Match holds", do: "GET " + blob, header: []string{`If-Match: "x", ` + etag}, status: 200, text: text},
+		{name: "If-Match of any", do: "GET " + blob, header: []string{"If-Match: *"}, status: 200, text: text},
+		{name: "If-Match of something else", do: "GET " + blob, header: []string{`If-Match: "x"`}, status: 412, code: "MANIFEST_INVALID", want: []string{"Cache-Control:"}},
+		{name: "If-Match of something else, head", do: "HEAD " + blob, header: []string{`If-Match: "x"`}, status: 412},
+		{name: "If-Match of something else goes before the rest", do: "GET " + blob, header: []string{`If-Match: "x"`, "If-None-Match: *", "Range: bytes=99-"}, status: 412, code: "MANIFEST_INVALID"},
+		{name: "If-Match of unknown", do: "GET /v2/other/blobs/" + sha256(text), header: []string{`If-Match: "x"`}, status: 404, code: "BLOB_UNKNOWN"},
+		{name: "dates are not looked at", do: "GET " + blob, header: []string{"If-Unmodified-Since: Tue, 01 Jan 1980 00:00:00 GMT", "If-Modified-Since: Tue, 01 Jan 2080 00:00:00 GMT"}, status: 200, text: text},
 		{name: "modified", do: "GET " + blob, header: []string{`If-None-Match: "sha256:0"`}, status: 200, text: text},
 		{name: "unknown although the client has it", do: "GET /v2/other/blobs/" + sha256(text), header: []string{"If-None-Match: " + etag}, status: 404, code: "BLOB_UNKNOWN"},
 		{name: "unknown whatever the client has", do: "HEAD /v2/other/blobs/" + sha256(text), header: []string{"If-None-Match: *"}, status: 404},
@@ -123,7 +131,7 @@ func TestBlobSeveralRanges(t *testing.T) {
 	got := map[string]string{}
 	for r := multipart.NewReader(strings.NewReader(a.body), params["boundary"]); ; {
 		part, err := r.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

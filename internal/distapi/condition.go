@@ -2,6 +2,7 @@ package distapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/moorgate/moorgate/internal/oci"
@@ -21,6 +22,15 @@ func notModified(r *http.Request, d oci.Digest) bool {
 		}
 	}
 	return false
+}
+
+// checkMatch fails if the client wants only something else than d (RFC 9110,
+// section 13.1.1). The error is of kind PreconditionFailed.
+func checkMatch(r *http.Request, d oci.Digest) error {
+	if p := precondition(r); p.Match != nil && !slices.Contains(p.Match, d) {
+		return oci.Errorf(oci.PreconditionFailed, "the content is not what If-Match names: it is %s", d)
+	}
+	return nil
 }
 
 // precondition reads what a push requires of the tag (RFC 9110, section 13.1).

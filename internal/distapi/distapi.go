@@ -6,6 +6,7 @@
 package distapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -100,12 +101,16 @@ func linkNext(w http.ResponseWriter, r *route.Request, size int, last string) {
 
 // writeJSON answers 200 with a JSON value.
 func writeJSON(w http.ResponseWriter, mediaType string, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false) // a sign such as < in an annotation would take six times the room
+	if err := enc.Encode(v); err != nil {
 		return err
 	}
+	body := bytes.TrimSuffix(text.Bytes(), []byte("\n"))
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(body) // the client may be gone; no body is sent for HEAD

@@ -21,6 +21,9 @@ func (a *API) manifestRead(w http.ResponseWriter, r *http.Request, c *gate.Call)
 	if err != nil {
 		return err
 	}
+	if err := checkMatch(r, m.Digest); err != nil {
+		return err
+	}
 	h := w.Header()
 	h.Set("Docker-Content-Digest", string(m.Digest))
 	h.Set("Etag", etag(m.Digest))

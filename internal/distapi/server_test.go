@@ -165,17 +165,17 @@ func (s *server) unchanged(t testing.TB, do func()) {
 	}
 }
 
-// awaitFile waits until a file is there.
-func (s *server) awaitFile(t testing.TB, below, name string) {
+// await waits until something holds.
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	tooLong := time.After(20 * time.Second)
-	for !slices.Contains(s.files(t, below), filepath.Join(below, name)) {
+	for !holds() {
 		select {
 		case <-tick.C:
 		case <-tooLong:
-			t.Fatalf("there is no file %s in %s", name, below)
+			t.Fatalf("it does not come to pass that %s", what)
 		}
 	}
 }

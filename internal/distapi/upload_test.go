@@ -243,7 +243,7 @@ func TestUploadOneWriterAtATime(t *testing.T) {
 		first <- readAnswer(t, resp)
 	}()
 	send.Write([]byte("01234")) //nolint:errcheck // the answer to the request tells
-	s.awaitFile(t, "uploads", path.Base(session))
+	await(t, "the upload has begun", func() bool { return len(s.files(t, "uploads")) > 0 })
 	busy := func(name, do string) call {
 		return call{name: name, do: do, body: "other", status: 409, code: "BLOB_UPLOAD_INVALID", want: []string{"Retry-After: *"}}
 	}

@@ -66,17 +66,20 @@ func (u *Uploads) sessions(ctx context.Context) (removed int, err error) {
 			return removed, err
 		}
 		for _, session := range list {
-			if err := u.remove(ctx, session.State.ID); err != nil {
+			gone, err := u.remove(ctx, session.State.ID)
+			if err != nil {
 				return removed, err
 			}
-			removed++
+			if gone {
+				removed++
+			}
 		}
 	}
 }
 
 // remove takes the session away first, so that nobody goes on with bytes that
-// are about to go.
-func (u *Uploads) remove(ctx context.Context, id string) error {
+// are about to go. It reports whether it removed the upload.
+func (u *Uploads) remove(ctx context.Context, id string) (bool, error) {
 	err := u.Meta.UpdateRelaxed(ctx, func(tx meta.Tx) error {
 		session, err := tx.Upload(id)
 		if errors.Is(err, meta.ErrNotFound) || err == nil && session.ExpiresAt.After(u.Now()) {
@@ -88,25 +91,26 @@ func (u *Uploads) remove(ctx context.Context, id string) error {
 		return tx.DeleteUpload(id)
 	})
 	if err != nil {
-		return fmt.Errorf("remove upload session: %w", err)
+		return false, fmt.Errorf("remove upload session: %w", err)
 	}
 	return u.discard(ctx, id)
 }
 
-// discard removes the bytes of an upload unless a session knows it.
-func (u *Uploads) discard(ctx context.Context, id string) error {
+// discard removes the bytes of an upload unless a session knows it, and reports
+// whether it did.
+func (u *Uploads) discard(ctx context.Context, id string) (bool, error) {
 	err := u.Meta.View(ctx, func(tx meta.Tx) error {
 		_, err := tx.Upload(id)
 		return err
 	})
 	if !errors.Is(err, meta.ErrNotFound) {
-		return err
+		return false, err
 	}
 	up, err := u.Blobs.Upload(ctx, blob.State{ID: id, Algorithm: "sha256"})
 	if err != nil {
-		return fmt.Errorf("remove upload: %w", err)
+		return false, fmt.Errorf("remove upload: %w", err)
 	}
-	return up.Cancel(ctx)
+	return true, up.Cancel(ctx)
 }
 
 func (u *Uploads) abandoned(ctx context.Context) (removed int, err error) {
@@ -114,10 +118,13 @@ func (u *Uploads) abandoned(ctx context.Context) (removed int, err error) {
 		if err != nil {
 			return removed, err
 		}
-		if err := u.discard(ctx, id); err != nil {
+		gone, err := u.discard(ctx, id)
+		if err != nil {
 			return removed, err
 		}
-		removed++
+		if gone {
+			removed++
+		}
 	}
 	return removed, nil
 }

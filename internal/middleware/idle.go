@@ -13,7 +13,7 @@ import (
 func Idle(timeout time.Duration) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			counted := newWriter(w, timeout)
+			counted := newWriter(w, r, timeout)
 			if timeout > 0 && r.Body != nil && r.Body != http.NoBody {
 				body := &idleBody{ReadCloser: r.Body, control: counted.control, idle: timeout}
 				body.extend(time.Now())

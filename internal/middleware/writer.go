@@ -13,9 +13,10 @@ type writer struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	idle    time.Duration
+	head    bool // what is written is not sent
 
 	status int
-	bytes  int64
+	bytes  int64 // of the body, sent
 	notes  []any // key and value, for the access log
 }
 
@@ -23,8 +24,8 @@ type writer struct {
 // that takes it within the idle timeout is alive.
 const sendStep = 256 << 10
 
-func newWriter(w http.ResponseWriter, idle time.Duration) *writer {
-	return &writer{ResponseWriter: w, control: http.NewResponseController(w), idle: idle}
+func newWriter(w http.ResponseWriter, r *http.Request, idle time.Duration) *writer {
+	return &writer{ResponseWriter: w, control: http.NewResponseController(w), idle: idle, head: r.Method == http.MethodHead}
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -45,7 +46,7 @@ func (w *writer) Write(p []byte) (int, error) {
 	w.begun()
 	w.moving()
 	n, err := w.ResponseWriter.Write(p)
-	w.bytes += int64(n)
+	w.sent(int64(n))
 	return n, err //nolint:wrapcheck // a writer passes errors on
 }
 
@@ -57,7 +58,7 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 		w.moving()
 		n, err := w.step(r)
 		total += n
-		w.bytes += n
+		w.sent(n)
 		if err != nil || n < sendStep {
 			return total, err
 		}
@@ -77,6 +78,12 @@ func (w *writer) step(r io.Reader) (int64, error) {
 		limited.N -= n
 	}
 	return n, err //nolint:wrapcheck // a writer passes errors on
+}
+
+func (w *writer) sent(n int64) {
+	if !w.head {
+		w.bytes += n
+	}
 }
 
 func (w *writer) begun() {

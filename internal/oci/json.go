@@ -13,10 +13,20 @@ const maxDepth = 32
 
 // fieldNames are the fields that readers look for. encoding/json takes them in
 // any case, other readers only as they stand here.
-var fieldNames = map[string]string{ //nolint:gochecknoglobals // a lookup table, never written
-	"schemaversion": "schemaVersion", "mediatype": "mediaType", "artifacttype": "artifactType",
-	"config": "config", "layers": "layers", "manifests": "manifests", "subject": "subject",
-	"annotations": "annotations", "digest": "digest", "size": "size", "data": "data",
+var fieldNames = []string{ //nolint:gochecknoglobals // a lookup table, never written
+	"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests",
+	"subject", "annotations", "digest", "size", "data",
+}
+
+// respelled returns the field that encoding/json would take key for though it is
+// spelled otherwise, or "". Its folding is that of Unicode: to it a long s (U+017F) is an s.
+func respelled(key string) string {
+	for _, name := range fieldNames {
+		if key != name && strings.EqualFold(key, name) {
+			return name
+		}
+	}
+	return ""
 }
 
 // checkJSON sees to it that every JSON reader reads body in the same way: one
@@ -66,8 +76,8 @@ func checkObject(dec *json.Decoder, seen map[string]bool, depth int, free bool) 
 			return Errorf(ManifestInvalid, "manifest has the field %s twice", quote(key))
 		}
 		seen[key] = true
-		if known, ok := fieldNames[strings.ToLower(key)]; ok && known != key && !free {
-			return Errorf(ManifestInvalid, "manifest has a field %s: it is spelled %s", quote(key), known)
+		if name := respelled(key); name != "" && !free {
+			return Errorf(ManifestInvalid, "manifest has a field %s: it is spelled %s", quote(key), name)
 		}
 		if err := checkValue(dec, depth, key == "annotations"); err != nil {
 			return err

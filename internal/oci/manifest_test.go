@@ -103,6 +103,8 @@ func TestParseManifestRefuses(t *testing.T) {
 		"index with config":         {oci.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[],"config":{}}`},
 		"a field twice":             {oci.MediaTypeImageManifest, image(`,"layers":[]`)},
 		"a field in another case":   {oci.MediaTypeImageManifest, image(`,"Manifests":[]`)},
+		"a field with a long s":     {oci.MediaTypeImageManifest, image(`,"manifeſts":[]`)},
+		"an escaped long s":         {oci.MediaTypeImageManifest, image(`,"layer\u017f":[]`)},
 		"a nested field twice":      {oci.MediaTypeImageManifest, image(`,"annotations":{"a":"1","a":"2"}`)},
 		"nested too deep":           {oci.MediaTypeImageManifest, image(`,"x":` + deep)},
 		"too many layers":           {oci.MediaTypeImageManifest, `{"schemaVersion":2,"config":` + descriptor("x/y", digestA) + `,"layers":[` + many + `]}`},

@@ -7,9 +7,9 @@ import (
 	"github.com/moorgate/moorgate/internal/oci"
 )
 
-// maxReferrersBytes bounds the annotations in one answer, for each referrer may
-// have up to oci.MaxManifestSize of them. The specification wants answers that
-// are no larger than a manifest may be.
+// maxReferrersBytes bounds the annotations in one answer of more than one
+// referrer, for each may have up to oci.MaxManifestSize of them. The
+// specification wants answers that are no larger than a manifest may be.
 const maxReferrersBytes = oci.MaxManifestSize
 
 // referrersBatch is how many referrers are read at a time.
@@ -22,7 +22,7 @@ const referrersBatch = 16
 func (r *Registry) Referrers(ctx context.Context, repo string, subject oci.Digest, artifactType string, last oci.Digest, limit int) (found []oci.Descriptor, more bool, err error) {
 	err = r.meta.View(ctx, func(tx meta.Tx) error {
 		found, more = nil, true
-		for size := 0; more && len(found) < limit && size < maxReferrersBytes; {
+		for size := 0; more && len(found) < limit; {
 			batch := min(referrersBatch, limit-len(found))
 			list, err := tx.Referrers(repo, subject, artifactType, last, batch+1)
 			if err != nil {
@@ -30,8 +30,12 @@ func (r *Registry) Referrers(ctx context.Context, repo string, subject oci.Diges
 			}
 			more = len(list) > batch
 			for _, m := range list[:min(batch, len(list))] {
-				found, last = append(found, descriptor(m)), m.Digest
 				size += annotationBytes(m)
+				if size > maxReferrersBytes && len(found) > 0 {
+					more = true
+					return nil
+				}
+				found, last = append(found, descriptor(m)), m.Digest
 			}
 		}
 		return nil

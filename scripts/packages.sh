@@ -8,6 +8,7 @@ packages=(
 	gcc libc6-dev    # go test -race needs cgo
 	git make         # this build itself
 	ca-certificates  # the Go module proxy speaks TLS
+	curl             # what the documents are tried with
 	apache2-utils    # htpasswd files as users make them
 	busybox-static   # the one file of the images under test
 	docker.io podman # engines that build, push, pull and run

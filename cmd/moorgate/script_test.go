@@ -138,10 +138,10 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 func launch(ts *testscript.TestScript, stdout, stderr string, args []string) *server {
 	out, err := os.Create(stdout)
 	ts.Check(err)
-	defer out.Close()
+	defer out.Close() //nolint:errcheck // the process has its own
 	errOut, err := os.Create(stderr)
 	ts.Check(err)
-	defer errOut.Close()
+	defer errOut.Close() //nolint:errcheck // the process has its own
 	cmd := exec.Command("moorgate", append([]string{"serve"}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, errOut
 	cmd.Env = os.Environ()

@@ -10,6 +10,8 @@ import (
 )
 
 // greeting is what a new user sees: all that is needed for a first push.
+//
+//nolint:gochecknoglobals // a text, never written
 var greeting = template.Must(template.New("greeting").Parse(`
 Your private registry is ready at {{.URL}}, its data in {{.Data}}.
 It has one user; the password is shown only this once:

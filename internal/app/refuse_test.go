@@ -159,7 +159,7 @@ func TestUnreadableFilesAreOneLineEach(t *testing.T) {
 	dir := t.TempDir()
 	made := pair(t, filepath.Join(dir, "tls"))
 	for _, d := range []string{dir, filepath.Dir(dir), filepath.Join(dir, "tls")} {
-		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // the other user has to get there
+		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -181,10 +181,10 @@ func TestUnreadableFilesAreOneLineEach(t *testing.T) {
 		args []string
 		want string
 	}{
-		"password file":              {[]string{"--data", data, "--htpasswd", secret}, secret + " may not be read by this user"},
-		"key":                        {[]string{"--data", data, "--tls-cert", made.Cert, "--tls-key", made.Key}, made.Key + " may not be read by this user"},
-		"configuration":              {[]string{"--config", secret}, secret + ": permission denied"},
-		"data directory":             {[]string{"--data", closed}, closed},
+		"password file":               {[]string{"--data", data, "--htpasswd", secret}, secret + " may not be read by this user"},
+		"key":                         {[]string{"--data", data, "--tls-cert", made.Cert, "--tls-key", made.Key}, made.Key + " may not be read by this user"},
+		"configuration":               {[]string{"--config", secret}, secret + ": permission denied"},
+		"data directory":              {[]string{"--data", closed}, closed},
 		"data directory out of reach": {[]string{"--data", filepath.Join(closed, "data")}, closed},
 	} {
 		t.Run(name, func(t *testing.T) { // one after the other: they share a data directory
@@ -202,7 +202,7 @@ func copyFile(t *testing.T, from, to string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(to, content, 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(to, content, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,7 @@ type Server struct {
 	cfg      config.Config
 	log      *slog.Logger
 	listener net.Listener
+	tls      *tls.Config // nil: plain HTTP
 	http     *http.Server
 	pushes   *pushes
 	keep     []keeper                // what is read again when its files change
@@ -51,10 +53,6 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, out io.Writ
 	if err != nil {
 		return nil, err
 	}
-	first, err := s.openDoors(&distapi.API{Registry: reg})
-	if err != nil {
-		return nil, err
-	}
 	if err := s.openTLS(); err != nil {
 		return nil, err
 	}
@@ -63,6 +61,12 @@ func Serve(ctx context.Context, cfg config.Config, log *slog.Logger, out io.Writ
 		return nil, fmt.Errorf("cannot listen on %s: %w", cfg.Listen, err)
 	}
 	s.closers = append(s.closers, s.listener)
+	// Last, for it may make a first user, whose password is shown only once: a
+	// start that fails must not.
+	first, err := s.openDoors(&distapi.API{Registry: reg})
+	if err != nil {
+		return nil, err
+	}
 	s.greet(out, first)
 	return s, nil
 }
@@ -123,6 +127,7 @@ func (s *Server) openDoors(next gate.Handler) (*firstUser, error) {
 		ReadHeaderTimeout: s.cfg.Limits.HeaderTimeout,
 		IdleTimeout:       s.cfg.Limits.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.Limits.HeaderBytes,
+		TLSConfig:         s.tls,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return first, nil
@@ -220,6 +225,6 @@ func (s *Server) openTLS() error {
 		s.log.Warn("certificate", "file", cert, "warning", warning)
 	}
 	s.keep = append(s.keep, keeper{what: "certificate", file: cert, watch: watch, reload: pair.Reload})
-	s.http.TLSConfig = certs.ServerConfig(pair)
+	s.tls = certs.ServerConfig(pair)
 	return nil
 }

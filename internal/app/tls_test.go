@@ -36,7 +36,7 @@ func serial(t *testing.T, s *testserver.Server, config *tls.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // the handshake was all
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }
 
@@ -118,7 +118,7 @@ func TestProtocolsOfTLS(t *testing.T) {
 				t.Fatalf("handshake: %v, want success %v", err, test.works)
 			}
 			if err == nil {
-				defer conn.Close()
+				defer conn.Close() //nolint:errcheck // the handshake was all
 				if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
 					t.Errorf("protocol %q, want h2", got)
 				}

@@ -207,6 +207,11 @@ func TestSlowReaderGoesThrough(t *testing.T) {
 	content := randomBytes(32 << 20)
 	d := newClient(t, s, nil).push(t, "app", content)
 	conn := dial(t, s)
+	// Without a bound, some ten megabytes wait between the two ends, and the
+	// server sees them move in lumps that are a second apart.
+	if err := conn.SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 	if err := send(conn, "GET /v2/app/blobs/%s HTTP/1.1\r\nHost: %s\r\n\r\n", d, s.Addr); err != nil {
 		t.Fatal(err)
 	}

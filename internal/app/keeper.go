@@ -16,10 +16,6 @@ type keeper struct {
 	reload func() error
 }
 
-func newWatcher(log *slog.Logger, paths ...string) *filewatch.Watcher {
-	return filewatch.New(log, paths...)
-}
-
 func (k keeper) run(ctx context.Context, log *slog.Logger) {
 	k.watch.Run(ctx, func() { k.reloadAndLog(log) })
 }

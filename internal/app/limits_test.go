@@ -19,6 +19,11 @@ import (
 // impatient is the configuration of a server that waits as short as it can.
 const impatient = "open: true\nlimits: {header_timeout: 1s, idle_timeout: 1s}\n"
 
+// patient is that of a server that waits longer, for clients that are slow but
+// move: on a machine that is busy with other tests they may stand still for
+// seconds.
+const patient = "open: true\nlimits: {idle_timeout: 5s}\n"
+
 // dial opens a connection on which everything has to happen within the patience
 // of the test.
 func dial(t *testing.T, s *testserver.Server) *net.TCPConn {
@@ -158,13 +163,13 @@ func TestStalledBodyIsCut(t *testing.T) {
 
 func TestSlowBodyGoesThrough(t *testing.T) {
 	t.Parallel()
-	s := start(t, impatient)
+	s := start(t, patient)
 	c := newClient(t, s, nil)
-	content := randomBytes(16)
+	content := randomBytes(30)
 	session := c.session(t, "app")
 	conn := patch(t, s, session, len(content))
 	sent := 0
-	every(200*time.Millisecond, func() bool { // three times as long as may be rested
+	every(200*time.Millisecond, func() bool { // longer than may be rested
 		if _, err := conn.Write(content[sent : sent+1]); err != nil {
 			t.Fatalf("after %d bytes: %v", sent, err)
 		}
@@ -203,8 +208,8 @@ func TestClientThatStopsReadingIsCut(t *testing.T) {
 
 func TestSlowReaderGoesThrough(t *testing.T) {
 	t.Parallel()
-	s := start(t, impatient)
-	content := randomBytes(32 << 20)
+	s := start(t, patient)
+	content := randomBytes(64 << 20) // 6.4 s, longer than may be rested
 	d := newClient(t, s, nil).push(t, "app", content)
 	conn := dial(t, s)
 	// Without a bound, some ten megabytes wait between the two ends, and the

@@ -14,6 +14,7 @@ import (
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/config"
+	"github.com/moorgate/moorgate/internal/filewatch"
 )
 
 // firstUser is the user of a registry that had none.
@@ -53,7 +54,7 @@ func (s *Server) openLogin() (authn.Password, *firstUser, error) {
 }
 
 func (s *Server) openHtpasswd(file string, limiter *authn.Limiter, cache *authn.Cache) (authn.Password, error) {
-	watch := newWatcher(s.log, file)
+	watch := filewatch.New(s.log, file)
 	source, err := htpasswd.Open(file, limiter)
 	if err != nil {
 		return nil, err
@@ -70,7 +71,7 @@ func makeFirstUser(file string) (*firstUser, error) {
 	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil,nilerr // whatever is wrong with the file, opening it says so
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(file)); err != nil {
 		return nil, fmt.Errorf("cannot make a folder for the users: %w", err)
 	}
 	first := &firstUser{Name: "admin", Password: rand.Text(), File: file}
@@ -82,6 +83,19 @@ func makeFirstUser(file string) (*firstUser, error) {
 		return nil, err
 	}
 	return first, nil
+}
+
+// makeFolder makes a folder that outlives a power failure, as the users in it
+// do: they are not shown again.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
 }
 
 // auditLog writes what was refused to the log. What was allowed stands in the

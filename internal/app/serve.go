@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/datadir"
 	"github.com/moorgate/moorgate/internal/distapi"
+	"github.com/moorgate/moorgate/internal/filewatch"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/gc"
 	"github.com/moorgate/moorgate/internal/meta/sqlmeta"
@@ -128,7 +130,7 @@ func (s *Server) openDoors(next gate.Handler) (*firstUser, error) {
 		IdleTimeout:       s.cfg.Limits.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.Limits.HeaderBytes,
 		TLSConfig:         s.tls,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:          log.New(serverLog{s.log}, "", 0),
 	}
 	return first, nil
 }
@@ -216,7 +218,7 @@ func (s *Server) openTLS() error {
 		}
 		cert, key = files.Cert, files.Key
 	}
-	watch := newWatcher(s.log, cert, key)
+	watch := filewatch.New(s.log, cert, key)
 	pair, err := certs.LoadPair(cert, key)
 	if err != nil {
 		return err

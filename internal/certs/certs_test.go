@@ -335,3 +335,19 @@ func handshake(t *testing.T, pair *certs.Pair, config *tls.Config) error {
 	<-served
 	return err
 }
+
+func FuzzParseHosts(f *testing.F) {
+	for _, name := range []string{"localhost", "*.example.com", "127.0.0.1", "::1", "a b", "-a", "*", "a..b", "host:5000"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		hosts, err := certs.ParseHosts([]string{name})
+		if err != nil {
+			return
+		}
+		again, err := certs.ParseHosts(hosts.Strings())
+		if err != nil || len(again.Strings()) != 1 || again.Strings()[0] != hosts.Strings()[0] {
+			t.Errorf("%q is read as %v, and that as %v, %v", name, hosts, again, err)
+		}
+	})
+}

@@ -160,9 +160,9 @@ func runAll(t *testing.T, s *server, calls []call) {
 	}
 }
 
-// raw sends bytes as they are, says that no more will come, and reads one
+// talk sends bytes as they are, does then what the client does, and reads one
 // answer.
-func (s *server) raw(t testing.TB, method, request string) answer {
+func (s *server) talk(t testing.TB, method, request string, then func(*net.TCPConn) error) answer {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
 	if err != nil {
@@ -175,7 +175,7 @@ func (s *server) raw(t testing.TB, method, request string) answer {
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := then(conn.(*net.TCPConn)); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
@@ -202,7 +202,13 @@ func (c call) rawCall(t testing.TB, s *server, length int) answer {
 	}
 	request.WriteString("\r\n" + c.body)
 	method, _, _ := strings.Cut(c.do, " ")
-	a := s.raw(t, method, request.String())
+	then := (*net.TCPConn).CloseWrite
+	if length <= len(c.body) && !strings.Contains(request.String(), "chunked") {
+		// The request is complete: to net/http the end of the connection would now
+		// mean that nobody waits for the answer.
+		then = func(*net.TCPConn) error { return nil }
+	}
+	a := s.talk(t, method, request.String(), then)
 	c.check(t, method, a)
 	return a
 }

@@ -3,6 +3,7 @@ package distapi_test
 import (
 	"io"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,8 +128,24 @@ func TestBodyIsNotAskedFor(t *testing.T) {
 		} {
 			method, _, _ := strings.Cut(do, " ")
 			// An answer that is not the first thing to come back is one to "100 Continue".
-			a := s.raw(t, method, do+" HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "+strconv.Itoa(oci.MaxManifestSize)+"\r\n\r\n")
+			a := s.talk(t, method, do+" HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "+strconv.Itoa(oci.MaxManifestSize)+"\r\n\r\n", (*net.TCPConn).CloseWrite)
 			call{do: do, status: 401, code: "UNAUTHORIZED", want: []string{`WWW-Authenticate: Basic *`}}.check(t, method, a)
 		}
 	})
+}
+
+// Who is not let in gets the answer at once, and not when the body has come:
+// mallory would keep connections open with bodies that never do.
+func TestRefusalDoesNotWaitForTheBody(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, registry.Options{})
+	for name, headers := range map[string]string{
+		"nobody":           "Content-Length: 100\r\n",
+		"nobody, in parts": "Transfer-Encoding: chunked\r\n",
+		"wrong password":   "Authorization: Basic YWxpY2U6d3Jvbmc=\r\nContent-Length: 100\r\n",
+	} {
+		request := "POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n"
+		a := s.talk(t, http.MethodPost, request, func(*net.TCPConn) error { return nil })
+		call{name: name, do: "POST", status: 401, code: "UNAUTHORIZED"}.check(t, http.MethodPost, a)
+	}
 }

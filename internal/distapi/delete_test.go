@@ -65,3 +65,34 @@ func TestLastManifestDeleted(t *testing.T) {
 		{name: "its blobs stay", do: "GET /v2/a/blobs/" + sha256("layer"), status: 200, text: "layer"},
 	})
 }
+
+// A tag that has moved meanwhile is not deleted by who wants the old one gone.
+func TestConditionalDelete(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, registry.Options{})
+	m := s.pushImage(t, "a", "v1", "layer")
+	s.unchanged(t, func() {
+		runAll(t, s, []call{
+			{name: "moved", do: "DELETE /v2/a/manifests/v1", header: []string{`If-Match: "` + sha256("old") + `"`}, status: 412, code: "MANIFEST_INVALID"},
+			{name: "any but this", do: "DELETE /v2/a/manifests/v1", header: []string{`If-None-Match: "` + sha256(m) + `"`}, status: 412, code: "MANIFEST_INVALID"},
+		})
+	})
+	runAll(t, s, []call{
+		{name: "as expected", do: "DELETE /v2/a/manifests/v1", header: []string{`If-Match: "` + sha256(m) + `"`}, status: 202},
+	})
+}
+
+// One digest has one meaning, whoever pushed it first.
+func TestSameManifestOfAnotherType(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, registry.Options{})
+	body := `{"schemaVersion":2,"manifests":[]}`
+	put := func(mediaType string, status int, code string) call {
+		return call{name: mediaType, do: "PUT /v2/a/manifests/v1", header: []string{"Content-Type: " + mediaType}, body: body, status: status, code: code}
+	}
+	runAll(t, s, []call{
+		put("application/vnd.oci.image.index.v1+json", 201, ""),
+		put("application/vnd.docker.distribution.manifest.list.v2+json", 400, "MANIFEST_INVALID"),
+		put("application/vnd.oci.image.index.v1+json", 201, ""),
+	})
+}

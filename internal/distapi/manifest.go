@@ -93,7 +93,10 @@ func readManifest(r *http.Request) ([]byte, error) {
 }
 
 func (a *API) manifestDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	err := a.Registry.DeleteManifest(r.Context(), c.Request.Repo, c.Request.Reference, c.Who.User, guard(c))
+	err := a.Registry.DeleteManifest(r.Context(), registry.ManifestDelete{
+		Repo: c.Request.Repo, Reference: c.Request.Reference, By: c.Who.User,
+		If: precondition(r), Guard: guard(c),
+	})
 	if err != nil {
 		allow(w, err, "GET, HEAD, PUT")
 		return err

@@ -97,3 +97,20 @@ func FuzzContentRange(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEntityTags: a tag that is read stands in quotes in the header.
+func FuzzEntityTags(f *testing.F) {
+	for _, header := range []string{"*", `"a"`, `W/"a", "b"`, `"a`, ``, `,,"`, `W/`} {
+		f.Add(header)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		for _, strong := range []bool{true, false} {
+			_, tags := entityTags([]string{header}, strong)
+			for _, tag := range tags {
+				if !strings.Contains(header, `"`+string(tag)+`"`) {
+					t.Errorf("%q has no tag %q", header, tag)
+				}
+			}
+		}
+	})
+}

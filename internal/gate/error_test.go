@@ -14,6 +14,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/reqctx"
 )
 
 func TestEveryKindOfErrorHasAStatusAndACode(t *testing.T) {
@@ -159,8 +160,7 @@ func TestAnnotations(t *testing.T) {
 	n := &notes{ResponseWriter: httptest.NewRecorder()}
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/", nil)
 	r.Header.Set("Authorization", basic("alice", "wonderland"))
-	f.PlainPasswords = true
-	f.ServeHTTP(wrapper{n}, r)
+	f.ServeHTTP(wrapper{n}, r.WithContext(reqctx.WithClient(r.Context(), reqctx.Client{Private: true})))
 	if diff := cmp.Diff([]string{"kind=ping", "user=alice"}, n.list); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}

@@ -40,10 +40,6 @@ type Gate struct {
 	Audit  audit.Func
 	Log    *slog.Logger
 	Realm  string // shown by clients that ask for a password
-
-	// PlainPasswords takes passwords from clients whose connection others can
-	// read along. It is for tests and for networks that are closed otherwise.
-	PlainPasswords bool
 }
 
 // Call is a request that has passed the gate.
@@ -51,7 +47,8 @@ type Call struct {
 	Request *route.Request
 	Who     access.Identity
 
-	policy *access.Policy
+	policy  *access.Policy
+	private bool // nobody can read along
 }
 
 // Can asks whether the caller may do s: nil, or an error of kind Denied that
@@ -79,29 +76,36 @@ func scopeName(s access.Scope) string {
 // ServeHTTP answers any request as the specification asks: also the errors.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	if err := g.serve(w, r); err != nil {
+	call, err := g.admit(w, r)
+	if err != nil {
+		if r.ProtoMajor == 1 && r.ContentLength != 0 {
+			// Or net/http would wait for the body before it sends the answer.
+			w.Header().Set("Connection", "close")
+		}
+		g.WriteError(w, r, err)
+		return
+	}
+	if err := g.Next.ServeOCI(w, r, call); err != nil {
 		g.WriteError(w, r, err)
 	}
 }
 
-func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
+// admit decides whether a request may pass. It does not read the body.
+func (g *Gate) admit(w http.ResponseWriter, r *http.Request) (*Call, error) {
 	request, err := route.Parse(r.Method, r.URL)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	annotate(w, "kind", request.Kind.String())
 	who, err := g.authenticate(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !who.IsAnonymous() {
 		annotate(w, "user", who.User)
 	}
-	call := &Call{Request: request, Who: who, policy: g.Policy()}
-	if err := g.authorize(r, call); err != nil {
-		return err
-	}
-	return g.Next.ServeOCI(w, r, call)
+	call := &Call{Request: request, Who: who, policy: g.Policy(), private: reqctx.ClientOf(r.Context()).Private}
+	return call, g.authorize(r, call)
 }
 
 // authorize asks the policy about all that the request needs to begin.
@@ -119,6 +123,9 @@ func (g *Gate) authorize(r *http.Request, c *Call) error {
 // denied is what the caller learns: that signing in may help; that there is no
 // such repository, if it may not even know of it; or that it may not.
 func (c *Call) denied(scope access.Scope) error {
+	if c.Who.IsAnonymous() && !c.private {
+		return errReadable // no challenge: it would bring the password over the wire
+	}
 	if c.Who.IsAnonymous() {
 		return oci.ErrUnauthorized
 	}

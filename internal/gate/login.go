@@ -19,6 +19,10 @@ const (
 	maxPassword = 4096
 )
 
+// errReadable is for those who could only sign in by sending a password for
+// others to read.
+var errReadable = oci.Errorf(oci.Denied, "this connection can be read by others, so no password is taken over it: use https")
+
 // authenticate returns who is asking. A request without credentials is the
 // anonymous identity's; one with wrong ones is nobody's.
 func (g *Gate) authenticate(r *http.Request) (access.Identity, error) {
@@ -33,7 +37,7 @@ func (g *Gate) authenticate(r *http.Request) (access.Identity, error) {
 	if g.Login == nil { // an open registry: whoever one claims to be, one may do the same
 		return access.Anonymous(), nil
 	}
-	if !g.PlainPasswords && !reqctx.ClientOf(r.Context()).Private {
+	if !reqctx.ClientOf(r.Context()).Private {
 		return access.Identity{}, oci.Errorf(oci.Denied, "a password came over a connection that others can read: use https, and change that password")
 	}
 	if user == "" || len(user) > maxUser || len(password) > maxPassword || strings.ContainsAny(user, "\x00\r\n:") {

@@ -28,9 +28,10 @@ func clientOf(r *http.Request, trusted []netip.Prefix) reqctx.Client {
 		return c
 	}
 	c.Addr = lastUntrusted(r.Header.Values("X-Forwarded-For"), trusted, peer)
-	if proto := r.Header.Values("X-Forwarded-Proto"); len(proto) == 1 {
-		c.TLS = proto[0] == "https"
-	}
+	// Only the proxy knows how the client reached it: what it does not say, or
+	// says twice, does not count.
+	proto := r.Header.Values("X-Forwarded-Proto")
+	c.TLS = len(proto) == 1 && proto[0] == "https"
 	c.Private = c.TLS
 	return c
 }

@@ -41,6 +41,8 @@ func TestClientAddress(t *testing.T) {
 		"proxy":                                {"10.1.1.1:1234", false, forwarded("192.0.2.7", "https"), "192.0.2.7", true, true},
 		"proxy that took plain HTTP":           {"10.1.1.1:1234", false, forwarded("192.0.2.7", "http"), "192.0.2.7", false, false},
 		"proxy that took plain HTTP, then TLS": {"10.1.1.1:1234", true, forwarded("192.0.2.7", "http"), "192.0.2.7", false, false},
+		"proxy that says nothing, by TLS":      {"10.1.1.1:1234", true, nil, "10.1.1.1", false, false},
+		"proxy that says two things, by TLS":   {"10.1.1.1:1234", true, forwarded("192.0.2.7", "https", "https"), "192.0.2.7", false, false},
 		"proxy that says nothing":              {"10.1.1.1:1234", false, nil, "10.1.1.1", false, false},
 		"proxy on this machine that does not say how it was reached": {"127.0.0.1:1234", false, forwarded("192.0.2.7"), "192.0.2.7", false, false},
 		"proxy that says two things":                                 {"10.1.1.1:1234", false, forwarded("192.0.2.7", "https", "http"), "192.0.2.7", false, false},

@@ -16,38 +16,46 @@ func Idle(timeout time.Duration) Middleware {
 			counted := newWriter(w, r, timeout)
 			if timeout > 0 && r.Body != nil && r.Body != http.NoBody {
 				body := &idleBody{ReadCloser: r.Body, control: counted.control, idle: timeout}
-				body.extend(time.Now())
 				r.Body = body
+				// net/http may still read what the handler has left.
+				defer body.extend()
 			}
 			next.ServeHTTP(counted, r)
 		})
 	}
 }
 
-// idleBody moves the read deadline while the body moves.
+// idleBody moves the read deadline while the body is read. The time between two
+// reads is the handler's own, and counts for nobody.
 type idleBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	idle    time.Duration
 	next    time.Time // when to move the deadline again
+	done    bool      // the body has been read to its end
 }
 
 func (b *idleBody) Read(p []byte) (int, error) {
+	if time.Now().After(b.next) {
+		b.extend()
+	}
 	n, err := b.ReadCloser.Read(p)
-	switch now := time.Now(); {
-	case errors.Is(err, io.EOF):
+	if errors.Is(err, io.EOF) {
 		// The body is done and the handler may take its time: without a body to
 		// read, a deadline would only break the connection under it.
+		b.done = true
 		_ = b.control.SetReadDeadline(time.Time{})
-	case now.After(b.next):
-		b.extend(now)
 	}
 	return n, err //nolint:wrapcheck // a reader passes errors on
 }
 
 // extend moves the deadline, and not again for a tenth of the timeout: it costs
 // a little, and bodies come in many small reads.
-func (b *idleBody) extend(now time.Time) {
+func (b *idleBody) extend() {
+	if b.done {
+		return
+	}
+	now := time.Now()
 	_ = b.control.SetReadDeadline(now.Add(b.idle))
 	b.next = now.Add(b.idle / 10)
 }

@@ -99,6 +99,9 @@ func (r *Registry) PutManifest(ctx context.Context, put ManifestPut) (Pushed, er
 		if pushed.Missing, err = r.checkReferences(tx, put.Repo, parsed); err != nil {
 			return err
 		}
+		if err := checkStored(tx, put.Repo, m); err != nil {
+			return err
+		}
 		if err := tx.PutManifest(put.Repo, m, references(parsed)); err != nil {
 			return err
 		}
@@ -136,6 +139,19 @@ func (r *Registry) checkReferences(tx meta.Tx, repo string, m *oci.Manifest) ([]
 	return nil, oci.ErrManifestBlobUnknown.WithDetail(map[string]any{"missing": missing[:min(most, len(missing))], "count": len(missing)})
 }
 
+// checkStored sees to it that one digest has one meaning: what is stored as a
+// manifest of one type cannot be pushed again as one of another.
+func checkStored(tx meta.Tx, repo string, m meta.Manifest) error {
+	stored, err := tx.Manifest(repo, m.Digest)
+	if errors.Is(err, meta.ErrNotFound) {
+		return nil
+	}
+	if err == nil && stored.MediaType != m.MediaType {
+		return oci.Errorf(oci.ManifestInvalid, "this manifest is stored as %s and cannot be %s too: put a mediaType into it", stored.MediaType, m.MediaType)
+	}
+	return err
+}
+
 func references(m *oci.Manifest) []meta.Reference {
 	refs := make([]meta.Reference, 0, len(m.Blobs)+len(m.Manifests))
 	for _, d := range m.Blobs {
@@ -147,20 +163,31 @@ func references(m *oci.Manifest) []meta.Reference {
 	return refs
 }
 
+// ManifestDelete is a tag or a manifest to remove.
+type ManifestDelete struct {
+	Repo      string
+	Reference oci.Reference
+	By        string       // who removes it, for the tag history
+	If        Precondition // of the tag
+	Guard     Guard
+}
+
 // DeleteManifest removes a tag, or a manifest together with all tags that point
-// to it; guard is asked about each of these.
+// to it; the guard is asked about each of these.
 //
-// Errors: ManifestUnknown, NameUnknown, Unsupported; those of the guard.
-func (r *Registry) DeleteManifest(ctx context.Context, repo string, ref oci.Reference, by string, guard Guard) error {
+// Errors: ManifestUnknown, NameUnknown, Unsupported, PreconditionFailed; those
+// of the guard.
+func (r *Registry) DeleteManifest(ctx context.Context, del ManifestDelete) error {
 	if err := r.deleting(); err != nil {
 		return err
 	}
+	repo, ref := del.Repo, del.Reference
 	err := r.meta.Update(ctx, func(tx meta.Tx) error {
 		var err error
 		if ref.Tag != "" {
-			err = tx.DeleteTag(repo, ref.Tag, by, r.opts.Now())
+			err = deleteTag(tx, del, r.opts.Now())
 		} else {
-			err = deleteWithTags(tx, repo, ref.Digest, by, r.opts.Now(), guard)
+			err = deleteWithTags(tx, repo, ref.Digest, del.By, r.opts.Now(), del.Guard)
 		}
 		if errors.Is(err, meta.ErrNotFound) {
 			return unknown(tx, repo, ref)

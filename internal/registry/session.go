@@ -26,9 +26,31 @@ type writer struct {
 
 // take makes the caller the one writer of a session and opens its upload.
 //
+// Errors: those of lease.
+func (r *Registry) take(ctx context.Context, key SessionKey, start int64) (*writer, meta.Upload, error) {
+	w, session, err := r.lease(ctx, key, start)
+	if err != nil {
+		return nil, session, err
+	}
+	err = w.alive(ctx, func() error { // after a restart, all its bytes are read
+		w.upload, err = r.blobs.Upload(ctx, session.State)
+		return err
+	})
+	ctx = context.WithoutCancel(ctx)
+	if errors.Is(err, blob.ErrNotFound) { // its bytes did not outlive a crash
+		return nil, session, errors.Join(oci.ErrBlobUploadUnknown, w.forget(ctx))
+	}
+	if err != nil {
+		return nil, session, errors.Join(fault("open upload", err), w.release(ctx, session.State))
+	}
+	return w, session, nil
+}
+
+// lease makes the caller the one writer of a session.
+//
 // Errors: BlobUploadUnknown, BlobUploadBusy, RangeInvalid if start is neither
 // -1 nor the offset. The session is returned with the last one too.
-func (r *Registry) take(ctx context.Context, key SessionKey, start int64) (*writer, meta.Upload, error) {
+func (r *Registry) lease(ctx context.Context, key SessionKey, start int64) (*writer, meta.Upload, error) {
 	lease := r.opts.NewID()
 	var session meta.Upload
 	err := r.meta.UpdateRelaxed(ctx, func(tx meta.Tx) error {
@@ -50,15 +72,7 @@ func (r *Registry) take(ctx context.Context, key SessionKey, start int64) (*writ
 	if err != nil {
 		return nil, session, fault("take upload", err)
 	}
-	w := &writer{r: r, session: session, renewAt: r.opts.Now().Add(leaseTime / 2)}
-	w.upload, err = r.blobs.Upload(ctx, session.State)
-	if errors.Is(err, blob.ErrNotFound) { // its bytes did not outlive a crash
-		return nil, session, errors.Join(oci.ErrBlobUploadUnknown, w.forget(ctx))
-	}
-	if err != nil {
-		return nil, session, errors.Join(fault("open upload", err), w.release(ctx, session.State))
-	}
-	return w, session, nil
+	return &writer{r: r, session: session, renewAt: r.opts.Now().Add(leaseTime / 2)}, session, nil
 }
 
 // find returns a session if it is the caller's.
@@ -108,23 +122,54 @@ func (w *writer) keep(ctx context.Context) error {
 	return w.release(ctx, state)
 }
 
-// release saves a state of the session and ends the lease.
+// release saves a state of the session and ends the lease. The session rests
+// from now on.
 func (w *writer) release(ctx context.Context, state blob.State) error {
 	return w.change(ctx, func(u *meta.Upload) {
 		u.State, u.LeaseBy, u.LeaseUntil = state, "", time.Time{}
+		u.ExpiresAt = w.r.opts.Now().Add(w.r.opts.UploadExpiry)
 	})
 }
 
-// renew tells others that the writer is alive.
+// renew tells others that the writer is alive, if it has not done so lately.
 func (w *writer) renew(ctx context.Context) error {
 	now := w.r.opts.Now()
 	if now.Before(w.renewAt) {
 		return nil
 	}
 	w.renewAt = now.Add(leaseTime / 2)
+	return w.extend(ctx)
+}
+
+func (w *writer) extend(ctx context.Context) error {
+	now := w.r.opts.Now()
 	return w.change(ctx, func(u *meta.Upload) {
 		u.LeaseUntil, u.ExpiresAt = now.Add(leaseTime), now.Add(w.r.opts.UploadExpiry)
 	})
+}
+
+// alive runs something that reads no body and may take long, and tells others
+// meanwhile that the writer is alive.
+func (w *writer) alive(ctx context.Context, long func() error) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(leaseTime / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = w.extend(ctx) // a lost lease is noticed where it matters
+			}
+		}
+	}()
+	err := long()
+	stop()
+	<-stopped
+	return err
 }
 
 // change rewrites the session if the writer still holds its lease.

@@ -244,3 +244,30 @@ func TestStalledWriterIsReplaced(t *testing.T) {
 		})
 	}
 }
+
+// A push may take longer than an unfinished upload may rest.
+func TestLongPushDoesNotExpire(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, registry.Options{UploadExpiry: time.Hour})
+	key := f.start(t, "a", "test:alice")
+	w := f.write(t, key, "slow")
+	f.pass(50 * time.Minute)
+	if _, err := io.WriteString(w, " but"); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(50 * time.Minute)
+	if _, err := io.WriteString(w, " moving"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.end(t); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(50 * time.Minute)
+	d := oci.SHA256.FromString("slow but moving")
+	if _, err := f.FinishUpload(t.Context(), key, text(""), d); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.read(t, "a", d); got != "slow but moving" {
+		t.Errorf("read %q", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/oci"
@@ -63,4 +64,16 @@ func (p Precondition) holds(exists bool, d oci.Digest) bool {
 		return false
 	}
 	return p.Match == nil || (exists && slices.Contains(p.Match, d))
+}
+
+// deleteTag removes a tag if it is in the state that the caller requires.
+func deleteTag(tx meta.Tx, del ManifestDelete, now time.Time) error {
+	tag, err := tx.Tag(del.Repo, del.Reference.Tag)
+	if err != nil {
+		return err
+	}
+	if !del.If.holds(true, tag.Digest) {
+		return oci.ErrPreconditionFailed.WithDetail(map[string]any{"tag": tag.Name, "digest": tag.Digest})
+	}
+	return tx.DeleteTag(del.Repo, tag.Name, del.By, now)
 }

@@ -106,11 +106,13 @@ func (r *Registry) FinishUpload(ctx context.Context, key SessionKey, c Chunk, d 
 	}
 	// From here on the client's going away changes nothing any more.
 	ctx = context.WithoutCancel(ctx)
-	err = r.commit(ctx, key.Repo, w.upload, d, func(tx meta.Tx) error {
-		if err := w.holds(tx); err != nil {
-			return err
-		}
-		return tx.DeleteUpload(key.ID)
+	err = w.alive(ctx, func() error {
+		return r.commit(ctx, key.Repo, w.upload, d, func(tx meta.Tx) error {
+			if err := w.holds(tx); err != nil {
+				return err
+			}
+			return tx.DeleteUpload(key.ID)
+		})
 	})
 	switch {
 	case errors.Is(err, oci.ErrDigestInvalid):
@@ -126,9 +128,14 @@ func (r *Registry) FinishUpload(ctx context.Context, key SessionKey, c Chunk, d 
 //
 // Errors: BlobUploadUnknown, BlobUploadBusy.
 func (r *Registry) CancelUpload(ctx context.Context, key SessionKey) error {
-	w, _, err := r.take(ctx, key, -1)
+	w, session, err := r.lease(ctx, key, -1)
 	if err != nil {
 		return err
+	}
+	// From the start: what is there need not be read in order to be dropped.
+	fresh := blob.State{ID: key.ID, Algorithm: session.State.Algorithm}
+	if w.upload, err = r.blobs.Upload(ctx, fresh); err != nil {
+		return errors.Join(fault("open upload", err), w.release(context.WithoutCancel(ctx), session.State))
 	}
 	return w.cancel(ctx)
 }
@@ -177,16 +184,23 @@ func (r *Registry) commit(ctx context.Context, repo string, up blob.Upload, d oc
 	if err != nil {
 		return fault("store blob", err)
 	}
+	var refused error
 	err = r.meta.Update(ctx, func(tx meta.Tx) error {
-		if err := also(tx); err != nil {
-			return err
+		if refused = also(tx); refused == nil {
+			refused = tx.LinkBlob(repo, d, state.Offset, r.opts.Now())
 		}
-		return tx.LinkBlob(repo, d, state.Offset, r.opts.Now())
+		return refused
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case refused != nil || errors.Is(err, meta.ErrNoSpace):
 		return errors.Join(fault("link blob", err), r.dropUnlinked(ctx, d))
+	default:
+		// Whether it was committed is not known. Content without a link does no
+		// harm; a link without its content would.
+		return fault("link blob", err)
 	}
-	return nil
 }
 
 // dropUnlinked removes content that no repository holds. The caller has the

@@ -146,7 +146,11 @@ func (e *sqliteEngine) open(ctx context.Context, path string, readers int) (err 
 	}
 	e.writer = startWriter(ctx, s, e.dialect)
 	e.readers = newReaders(e.readDB, e.dialect, readers)
-	return e.update(ctx, false, func(t meta.Tx) error { return t.(*tx).clearLeases() })
+	err = e.update(ctx, false, func(t meta.Tx) error { return t.(*tx).clearLeases() })
+	if errors.Is(err, meta.ErrNoSpace) {
+		return nil // what is stored can still be read, and leases end by themselves
+	}
+	return err
 }
 
 // The writer commits with synchronous=FULL or NORMAL, see writer. Temporary

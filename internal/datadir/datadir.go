@@ -51,7 +51,10 @@ func (d *Dir) Path() string { return d.path }
 // Close lets other processes use the directory. The lock file stays: removing
 // it would let two processes lock two files of that name.
 func (d *Dir) Close() error {
-	if err := d.lock.Close(); err != nil {
+	// Not by closing alone: a process that is being started at this moment has
+	// the file open too, until it becomes another program.
+	err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_UN)
+	if err := errors.Join(err, d.lock.Close()); err != nil {
 		return fmt.Errorf("unlock the data directory %s: %w", d.path, err)
 	}
 	return nil

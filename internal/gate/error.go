@@ -24,7 +24,6 @@ type answer struct {
 var answers = [oci.Kinds]answer{ //nolint:gochecknoglobals // a lookup table, never written
 	oci.Internal:            {http.StatusInternalServerError, "UNKNOWN"},
 	oci.BlobUnknown:         {http.StatusNotFound, "BLOB_UNKNOWN"},
-	oci.BlobUploadInvalid:   {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
 	oci.BlobUploadUnknown:   {http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
 	oci.BlobUploadBusy:      {http.StatusConflict, "BLOB_UPLOAD_INVALID"},
 	oci.RangeInvalid:        {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},

@@ -11,7 +11,6 @@ type Kind int
 const (
 	Internal            Kind = iota // anything else; its text is for the log only
 	BlobUnknown                     // no such blob in this repository
-	BlobUploadInvalid               // the upload request makes no sense
 	BlobUploadUnknown               // no such upload session for this caller
 	BlobUploadBusy                  // another request is writing to the session
 	RangeInvalid                    // a chunk out of order, or a range outside the content
@@ -91,7 +90,6 @@ var (
 	ErrManifestUnknown     = &Error{Kind: ManifestUnknown, Message: "manifest unknown to repository"}
 	ErrNameUnknown         = &Error{Kind: NameUnknown, Message: "repository name not known to registry"}
 	ErrDigestInvalid       = &Error{Kind: DigestInvalid, Message: "provided digest did not match uploaded content"}
-	ErrDenied              = &Error{Kind: Denied, Message: "requested access to the resource is denied"}
 	ErrUnauthorized        = &Error{Kind: Unauthorized, Message: "authentication required"}
 	ErrPreconditionFailed  = &Error{Kind: PreconditionFailed, Message: "the tag is not in the state that the request requires"}
 	ErrRangeInvalid        = &Error{Kind: RangeInvalid, Message: "the range does not fit"}

@@ -32,7 +32,7 @@ build: go ## Build bin/moorgate: one static file
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -o bin/moorgate ./cmd/moorgate
 
 .PHONY: test
-test: packages clients program ## Install what the tests need, run all of them, print a summary
+test: packages clients peers program ## Install what the tests need, run all of them, print a summary
 	@mkdir -p $(LOG)
 	rm -f $(LOG)/*.log
 	start=$$SECONDS code=0
@@ -55,7 +55,7 @@ unit: go ## Run the tests beside the code, with the race detector
 	$(GOTEST) $$packages 2>&1 | tee $(LOG)/unit.log
 
 .PHONY: e2e
-e2e: clients program ## Run the tests with real clients: docker, podman, helm ...
+e2e: clients peers program ## Run the tests with real clients: docker, podman, helm ...
 	@mkdir -p $(LOG)
 	$(GOTEST) ./e2e/... 2>&1 | tee $(LOG)/e2e.log
 
@@ -110,7 +110,7 @@ tidy: go ## Tidy the go.mod files of all modules
 	@for module in $(MODULES); do go -C $$module mod tidy; done
 
 .PHONY: tools
-tools: clients $(PEERS:%=$(BIN)/%) $(LINTERS:%=$(BIN)/%) ## Build all pinned tools into .cache/bin
+tools: clients peers $(LINTERS:%=$(BIN)/%) ## Build all pinned tools into .cache/bin
 
 .PHONY: packages
 packages: ## Install the Debian packages that the tests need
@@ -122,8 +122,9 @@ clean: ## Remove all that was built; caches of the go command stay
 
 # The rest is for the targets above.
 
-.PHONY: clients
+.PHONY: clients peers
 clients: $(CLIENTS:%=$(BIN)/%)
+peers: $(PEERS:%=$(BIN)/%)
 
 # The program under test, where internal/testserver looks for it. Built here
 # once, so that test processes that start together do not all build it.

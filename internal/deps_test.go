@@ -47,6 +47,8 @@ var mayImport = map[string][]string{
 	"authn/htpasswd":  {"authn", "atomicfile"},
 	"authn/authntest": {"authn"},
 	"audit":           {"access"},
+	"token":           {"authn", "atomicfile"},
+	"refresh":         {"authn", "meta"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -54,13 +56,19 @@ var mayImport = map[string][]string{
 
 	// The way of a request: no storage before distapi.
 	"middleware": {"reqctx"},
-	"gate":       {"route", "authn", "audit", "reqctx"},
+	"wire":       {"oci", "reqctx"},
+	"login":      {"authn", "audit", "oci", "reqctx"},
+	"gate":       {"route", "login", "wire"},
 	"distapi":    {"gate", "registry"},
+	"upstream":   {"access"},
+	"proxy":      {"gate", "upstream"},
+	"tokenapi":   {"login", "token", "refresh", "wire"},
+	"control":    {"token", "refresh", "audit", "wire"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd"},
+	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "upstream"},
 	"app": {
-		"config", "distapi", "middleware", "gc", "certs", "datadir", "filewatch",
+		"config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
 	"cmd/moorgate": {"app"},
 
@@ -73,8 +81,10 @@ var mayImport = map[string][]string{
 // onlyIn has packages of the standard library that belong to some packages.
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
-	"net/http":     {"route", "middleware", "gate", "distapi", "app"},
-	"testing":      {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver"},
+	"net/http": {
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app",
+	},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

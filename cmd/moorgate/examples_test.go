@@ -15,15 +15,15 @@ func TestExamplesAreGoodConfigurations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"behind-proxy.yaml", "development.yaml", "minimal.yaml", "private.yaml"}
+	want := []string{"behind-proxy.yaml", "development.yaml", "gateway.yaml", "minimal.yaml", "policy.yaml", "private.yaml", "token-server.yaml", "trust-token-server.yaml"}
 	var names []string
 	for _, file := range files {
 		names = append(names, filepath.Base(file))
-		problems, err := config.Check(file)
+		f, err := config.Load(file)
 		if err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		for _, p := range problems {
+		for _, p := range f.Problems("") {
 			t.Errorf("%s: %s", file, p)
 		}
 		var out, errOut bytes.Buffer

@@ -32,6 +32,10 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		if !errors.Is(err, errSilent) {
 			printError(errOut, err)
 		}
+		var exit exitError
+		if errors.As(err, &exit) {
+			return exit.code
+		}
 		return 1
 	}
 	return 0
@@ -39,6 +43,15 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 
 // errSilent ends a command with exit code 1 when all is said already.
 var errSilent = errors.New("")
+
+// exitError ends a command with another exit code than 1.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e exitError) Error() string { return e.err.Error() }
+func (e exitError) Unwrap() error { return e.err }
 
 // printError prints an error, each of its lines marked.
 func printError(w io.Writer, err error) {
@@ -54,10 +67,12 @@ func newRootCommand() *cobra.Command {
 		Long: `Moorgate is a private container registry and the gate in front of it.
 
 "moorgate serve" starts a protected registry on this machine, with nothing to
-configure; the other commands make users and certificates and check a
-configuration.`,
+configure; "moorgate proxy" stands in front of a registry that is there already;
+"moorgate token" issues tokens that other registries trust. The other commands
+make users and certificates, check a configuration, and tell who may do what.`,
 		Example: `  moorgate serve
-  moorgate serve --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password`,
+  moorgate serve --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password
+  moorgate proxy --upstream http://registry:5000 --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -67,7 +82,8 @@ configuration.`,
 		return fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newServeCommand(), newPasswdCommand(), newCertCommand(), newCheckCommand(), newVersionCommand(),
+		newServeCommand(), newProxyCommand(), newTokenCommand(),
+		newPasswdCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newVersionCommand(),
 	)
 	return root
 }

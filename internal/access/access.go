@@ -4,11 +4,18 @@
 // that answers whether somebody may do something; everything else asks it.
 package access
 
+import (
+	"net/netip"
+	"time"
+)
+
 // Identity is who is asking.
 type Identity struct {
 	User   string   // "" only for the anonymous identity
 	Groups []string // replaced as a whole whenever the source is asked; never merged
 	Source string   // the identity source that vouches for it, such as "htpasswd"
+
+	Claims map[string]any // of the token that vouches for it; nil if a password did
 }
 
 // Anonymous is the identity of a request without credentials.
@@ -45,4 +52,28 @@ type Scope struct {
 	Action Action
 	Repo   string // "" for the registry as a whole
 	Tag    string // "" if it is about no tag in particular
+}
+
+// EveryTag in Scope.Tag asks for all tags at once: for those who cannot tell tags
+// apart, such as a registry of others that trusts our tokens.
+const EveryTag = "*"
+
+// SomeTag in Scope.Tag asks whether there may be a tag that is allowed: for what
+// decides later, tag by tag, such as a token that is a ceiling.
+const SomeTag = "?"
+
+// Question is what a policy is asked.
+type Question struct {
+	Who   Identity
+	Scope Scope
+	At    Circumstances
+}
+
+// Circumstances are what the conditions of rules can see of a request besides
+// who asks and for what.
+type Circumstances struct {
+	Client netip.Addr // the zero value if it is not known
+	TLS    bool       // the client speaks TLS, to us or to a trusted proxy
+	Agent  string     // its User-Agent
+	Time   time.Time
 }

@@ -6,11 +6,17 @@ type Decision struct {
 	Rule    string // the rule that decided, for people: the client and the audit log
 }
 
+// noRule is the reason of a denial that no rule made.
+const noRule = "no rule allows it"
+
 // Policy is a set of rules; whoever no rule allows is denied. It is immutable:
-// a change makes a new one.
+// a change makes a new one. The zero value denies everything. All may use it at
+// once.
 type Policy struct {
-	anyone   bool // everybody may do everything
-	signedIn bool // whoever is signed in may do everything
+	anyone    bool   // everybody may do everything
+	signedIn  bool   // whoever is signed in may do everything
+	delegated bool   // whoever has a token may do what it says
+	rules     *index // nil has none
 }
 
 // Open allows everybody everything: a registry for development.
@@ -19,17 +25,39 @@ func Open() *Policy { return &Policy{anyone: true} }
 // SignedIn allows everything to whoever is signed in, and nothing to others.
 func SignedIn() *Policy { return &Policy{signedIn: true} }
 
-// Decide answers whether who may do s. It is the only place where that is
-// decided, and is asked once for each effect.
-func (p *Policy) Decide(who Identity, _ Scope) Decision {
+// Delegated leaves it to a token server: whoever somebody vouches for, even
+// without a user name, may do everything within the Ceiling of their token.
+func Delegated() *Policy { return &Policy{delegated: true} }
+
+// Decide answers whether what is asked may be done. It is the only place where
+// that is decided, and is asked once for each effect.
+//
+// Among several rules that decide, the first denial is the one reported, else
+// the first allowance.
+func (p *Policy) Decide(q Question) Decision {
 	switch {
 	case p.anyone:
 		return Decision{Allowed: true, Rule: "the registry is open"}
-	case p.signedIn && !who.IsAnonymous():
+	case p.signedIn && !q.Who.IsAnonymous():
 		return Decision{Allowed: true, Rule: "signed-in users may do everything"}
 	case p.signedIn:
 		return Decision{Rule: "only signed-in users are allowed"}
-	default:
-		return Decision{Rule: "no rule allows it"}
+	case p.delegated && q.Who.Source != "":
+		return Decision{Allowed: true, Rule: "the token server granted it"}
+	case p.delegated:
+		return Decision{Rule: "only holders of a token are allowed"}
+	case p.rules == nil:
+		return Decision{Rule: noRule}
 	}
+	return p.rules.decide(&q)
+}
+
+// Unrestricted reports whether everybody may do everything, so that nobody need
+// sign in.
+func (p *Policy) Unrestricted() bool { return p.anyone }
+
+// AnonymousMay reports whether there is anything that somebody who is not signed
+// in may do. Conditions are taken for fulfilled, and no denial is looked at.
+func (p *Policy) AnonymousMay() bool {
+	return p.anyone || p.rules != nil && (p.rules.everybody.forAnonymous || p.rules.nobody.forAnonymous)
 }

@@ -21,7 +21,7 @@ func TestDecide(t *testing.T) {
 		"no rules, alice":      {&access.Policy{}, alice, false},
 	} {
 		for _, action := range []access.Action{access.Pull, access.Push, access.Overwrite, access.Delete, access.List, access.Admin} {
-			d := c.policy.Decide(c.who, access.Scope{Action: action, Repo: "team/app"})
+			d := c.policy.Decide(access.Question{Who: c.who, Scope: access.Scope{Action: action, Repo: "team/app"}})
 			if d.Allowed != c.want || d.Rule == "" {
 				t.Errorf("%s: %s: %+v", name, action, d)
 			}

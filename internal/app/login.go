@@ -25,7 +25,7 @@ type firstUser struct {
 
 // openLogin opens the identity sources. Without any it makes a password file
 // with a first user, unless one is there from an earlier start.
-func (s *Server) openLogin() (authn.Password, *firstUser, error) {
+func (s *Server) openLogin(e *entrance) (*firstUser, error) {
 	var first *firstUser
 	list := s.cfg.Login
 	if len(list) == 0 {
@@ -33,7 +33,7 @@ func (s *Server) openLogin() (authn.Password, *firstUser, error) {
 		file := filepath.Join(s.cfg.Data, "users", "htpasswd")
 		var err error
 		if first, err = makeFirstUser(file); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		list = []config.Login{{Htpasswd: &config.Htpasswd{File: file}}}
 	}
@@ -42,28 +42,32 @@ func (s *Server) openLogin() (authn.Password, *firstUser, error) {
 	if ttl := s.cfg.Limits.PasswordCache; ttl > 0 {
 		cache = authn.NewCache(ttl, 0)
 	}
-	sources := make([]authn.Password, 0, len(list))
+	passwords, users := make([]authn.Password, 0, len(list)), make([]authn.Directory, 0, len(list))
 	for _, l := range list {
-		source, err := s.openHtpasswd(l.Htpasswd.File, limiter, cache)
+		source, err := s.openHtpasswd(l, limiter)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		sources = append(sources, source)
+		users = append(users, source)
+		if cache == nil {
+			passwords = append(passwords, source)
+		} else {
+			passwords = append(passwords, authn.Cached(l.Source(), source, cache))
+		}
 	}
-	return authn.Chain(sources...), first, nil
+	e.desk.Passwords, e.users = authn.Chain(passwords...), authn.Directories(users...)
+	return first, nil
 }
 
-func (s *Server) openHtpasswd(file string, limiter *authn.Limiter, cache *authn.Cache) (authn.Password, error) {
+func (s *Server) openHtpasswd(l config.Login, limiter *authn.Limiter) (*htpasswd.Source, error) {
+	file := l.Htpasswd.File
 	watch := filewatch.New(s.log, file)
-	source, err := htpasswd.Open(file, limiter)
+	source, err := htpasswd.Open(l.Source(), file, limiter)
 	if err != nil {
 		return nil, err
 	}
 	s.keep = append(s.keep, keeper{what: "users", file: file, watch: watch, reload: source.Reload})
-	if cache == nil {
-		return source, nil
-	}
-	return authn.Cached(file, source, cache), nil
+	return source, nil
 }
 
 // makeFirstUser makes a password file with one user, if there is none.

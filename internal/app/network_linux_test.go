@@ -158,9 +158,9 @@ func TestPlainPasswordsBehindAProxy(t *testing.T) {
 			}
 		})
 	}
-	if !hasLine(s.Log(), "msg=request", "client=203.0.113.7", "user=alice") {
-		t.Errorf("the log does not name the client behind the proxy:\n%s", s.Log())
-	}
+	eventually(t, "a line that names the client behind the proxy", func() bool {
+		return hasLine(s.Log(), "msg=request", "client=203.0.113.7", "user=alice")
+	})
 }
 
 // TestPrivateRegistryForANetwork is the command of the manual: a port on all

@@ -4,6 +4,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 )
@@ -17,6 +18,9 @@ var (
 	// ErrWrongPassword says that the user is known here and the password is not
 	// theirs. No other source is asked.
 	ErrWrongPassword = errors.New("wrong password")
+
+	// ErrExpired says that a token is genuine and its time is over.
+	ErrExpired = errors.New("the token has expired")
 
 	// ErrBusy says that too many passwords are being checked; try again soon.
 	ErrBusy = errors.New("too many passwords are being checked")
@@ -32,11 +36,29 @@ type Password interface {
 	VerifyPassword(ctx context.Context, user, password string) (access.Identity, error)
 }
 
+// Token is what a verified token says.
+type Token struct {
+	Who     access.Identity
+	Ceiling access.Ceiling // never nil
+	Expires time.Time
+}
+
 // Bearer verifies a token.
 type Bearer interface {
-	// VerifyToken returns the identity that token stands for.
-	// It may be called at once by many, and never keeps or prints the token.
+	// VerifyToken returns what token says. It may be called at once by many, and
+	// never keeps or prints the token.
 	//
-	// Errors: ErrNoMatch.
-	VerifyToken(ctx context.Context, token string) (access.Identity, error)
+	// Errors: ErrNoMatch: not issued by those whom this source trusts, or not for
+	// us; ErrExpired, together with the Token: it was good once.
+	VerifyToken(ctx context.Context, token string) (Token, error)
+}
+
+// Directory tells about users without their password: whether somebody who
+// signed in some time ago may still be taken for signed in.
+type Directory interface {
+	// Lookup returns the present identity of a user of the named source, and a
+	// stamp that changes when their password does.
+	//
+	// Errors: ErrNoMatch if there is no such user any more, or no such source.
+	Lookup(ctx context.Context, source, user string) (access.Identity, string, error)
 }

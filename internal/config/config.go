@@ -3,23 +3,29 @@
 package config
 
 import (
-	"fmt"
-	"net/netip"
 	"time"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/upstream"
 )
 
 // Config is all that can be configured. The yaml names are those of the file;
 // docs/configuration.md describes them for operators.
 type Config struct {
-	Listen         string   `yaml:"listen"`          // host:port; ":5043" listens on all addresses
-	Data           string   `yaml:"data"`            // the data directory
-	Open           bool     `yaml:"open"`            // everybody may do everything: for development
-	TLS            TLS      `yaml:"tls"`             //
-	Login          []Login  `yaml:"login"`           // identity sources, asked in order
-	TrustedProxies []Prefix `yaml:"trusted_proxies"` // whose forwarded headers count
-	Registry       Registry `yaml:"registry"`        //
-	Limits         Limits   `yaml:"limits"`          //
-	Log            Log      `yaml:"log"`             //
+	Listen         string        `yaml:"listen"`          // host:port; ":5043" listens on all addresses
+	URL            string        `yaml:"url"`             // how clients reach it: scheme and host; "": taken from each request
+	Data           string        `yaml:"data"`            // the data directory
+	Open           bool          `yaml:"open"`            // everybody may do everything: for development
+	TLS            TLS           `yaml:"tls"`             //
+	Login          []Login       `yaml:"login"`           // identity sources, asked in order
+	Access         *access.Rules `yaml:"access"`          // who may do what; nil: whoever is signed in may do everything
+	Token          Tokens        `yaml:"token"`           //
+	Upstreams      []Upstream    `yaml:"upstreams"`       // what the gateway stands in front of
+	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose forwarded headers count
+	Registry       Registry      `yaml:"registry"`        //
+	Limits         Limits        `yaml:"limits"`          //
+	Health         Health        `yaml:"health"`          //
+	Log            Log           `yaml:"log"`             //
 }
 
 // TLS says with which certificate the registry answers; with none, it speaks
@@ -34,14 +40,30 @@ type TLS struct {
 // On reports whether the registry speaks TLS.
 func (t TLS) On() bool { return t.Cert != "" || t.SelfSigned }
 
-// Login is one identity source; exactly one field is set.
+// Login is one identity source; exactly one field besides the name is set.
 type Login struct {
+	Name     string    `yaml:"name"` // Identity.Source, as Source returns it
 	Htpasswd *Htpasswd `yaml:"htpasswd"`
+}
+
+// Source is the name of the source in identities: the one that was given, else
+// its kind.
+func (l Login) Source() string {
+	if l.Name == "" && l.Htpasswd != nil {
+		return "htpasswd"
+	}
+	return l.Name
 }
 
 // Htpasswd is a file of users and password hashes.
 type Htpasswd struct {
 	File string `yaml:"file"`
+}
+
+// Upstream is a registry behind the gateway.
+type Upstream struct {
+	Prefix          string `yaml:"prefix"` // its repositories: this one and those below it; "": all that no other has
+	upstream.Config        // how to reach it
 }
 
 // Registry says how the registry treats content.
@@ -62,6 +84,11 @@ type Limits struct {
 	PasswordCache  time.Duration `yaml:"password_cache"`   // how long a verified password is remembered; 0: not at all
 }
 
+// Health says where the questions after the health are answered.
+type Health struct {
+	Listen string `yaml:"listen"` // host:port for /livez and /readyz; "": nowhere
+}
+
 // Log says what is logged, and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
@@ -74,6 +101,7 @@ func Default() Config {
 	return Config{
 		Listen:   "127.0.0.1:5000",
 		Data:     "./moorgate-data",
+		Token:    defaultTokens(),
 		Registry: Registry{Delete: true},
 		Limits: Limits{
 			IdleTimeout:    2 * time.Minute,
@@ -85,42 +113,5 @@ func Default() Config {
 			PasswordCache:  5 * time.Minute,
 		},
 		Log: Log{Level: "info", Format: "text", Access: true},
-	}
-}
-
-// Prefix is an address range such as 10.0.0.0/8, or a single address.
-type Prefix netip.Prefix
-
-// UnmarshalText reads a range or an address.
-func (p *Prefix) UnmarshalText(text []byte) error {
-	s := string(text)
-	if a, err := netip.ParseAddr(s); err == nil {
-		*p = Prefix(netip.PrefixFrom(a, a.BitLen()))
-		return nil
-	}
-	prefix, err := netip.ParsePrefix(s)
-	if err != nil {
-		return fmt.Errorf("%q is no address and no address range such as 10.0.0.0/8", s)
-	}
-	*p = Prefix(prefix.Masked())
-	return nil
-}
-
-// Proxies returns the trusted proxies as address ranges.
-func (c Config) Proxies() []netip.Prefix {
-	list := make([]netip.Prefix, len(c.TrustedProxies))
-	for i, p := range c.TrustedProxies {
-		list[i] = netip.Prefix(p)
-	}
-	return list
-}
-
-// ApplyEnv sets what the environment says: MOORGATE_LISTEN and MOORGATE_DATA.
-// lookup is os.LookupEnv.
-func (c *Config) ApplyEnv(lookup func(string) (string, bool)) {
-	for name, field := range map[string]*string{"MOORGATE_LISTEN": &c.Listen, "MOORGATE_DATA": &c.Data} {
-		if value, ok := lookup(name); ok && value != "" {
-			*field = value
-		}
 	}
 }

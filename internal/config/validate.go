@@ -3,24 +3,11 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
-
-// Problem is one mistake in a configuration.
-type Problem struct {
-	Line    int    `json:"line"`    // in the file; 0 if it does not stand there
-	Path    string `json:"path"`    // such as "tls.cert"
-	Message string `json:"message"` // what is wrong, and what to do
-}
-
-func (p Problem) String() string {
-	if p.Line == 0 {
-		return fmt.Sprintf("%s: %s", p.Path, p.Message)
-	}
-	return fmt.Sprintf("line %d: %s: %s", p.Line, p.Path, p.Message)
-}
 
 // validator collects problems.
 type validator struct {
@@ -33,42 +20,72 @@ func (v *validator) check(ok bool, path, format string, args ...any) {
 	}
 }
 
-// Validate returns all mistakes that can be seen without looking at the machine.
-func (c Config) Validate() []Problem {
+func (v *validator) warn(ok bool, path, format string, args ...any) {
+	if !ok {
+		v.problems = append(v.problems, Problem{Path: path, Message: fmt.Sprintf(format, args...), Warning: true})
+	}
+}
+
+// Validate returns all mistakes for a role that can be seen without looking at
+// the machine; "" is the role that the content tells.
+func (c Config) Validate(role Role) []Problem {
+	if role == "" {
+		role = c.Role()
+	}
 	v := &validator{}
 	v.listen(c)
+	v.url(c.URL)
 	v.tls(c.TLS)
 	v.login(c)
+	v.policy(c)
+	v.tokens(c)
+	v.upstreams(c.Upstreams)
+	v.role(c, role)
 	v.limits(c.Limits)
+	v.health(c)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	v.check(c.Data != "", "data", "name a directory")
 	return v.problems
 }
 
-func (v *validator) listen(c Config) {
-	_, port, err := net.SplitHostPort(c.Listen)
+// role reports what a role lacks, and what it has no use for.
+func (v *validator) role(c Config, role Role) {
+	v.check(role != Proxy || len(c.Upstreams) > 0, "upstreams", "a gateway needs a registry behind it: give --upstream, or name one here")
+	v.warn(role == Proxy || len(c.Upstreams) == 0, "upstreams", "only \"moorgate proxy\" uses them")
+	v.check(role != Token || len(c.Token.Services) > 0, "token.services", "a token server needs the registries that trust it: name them here")
+	v.warn(role == Token || len(c.Token.Services) == 0, "token.services", "only \"moorgate token\" uses them")
+	v.check(role != Token || len(c.Login) > 0, "login", "a token server needs to know its users: give --htpasswd, or name an identity source here")
+	v.check(role != Token || !c.Open, "open", "a token server cannot be open: write access rules for anonymous instead")
+}
+
+// hostPort reports whether an address can be listened on.
+func (v *validator) hostPort(path, address string) bool {
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
-		v.check(false, "listen", "%q is not host:port, such as 127.0.0.1:5000 or :5043", c.Listen)
-		return
+		v.check(false, path, "%q is not host:port, such as 127.0.0.1:5000 or :5043", address)
+		return false
 	}
 	n, err := strconv.Atoi(port)
-	v.check(err == nil && n >= 0 && n <= 65535, "listen", "%q is not a port", port)
+	v.check(err == nil && n >= 0 && n <= 65535, path, "%q is not a port", port)
+	return true
+}
+
+func (v *validator) listen(c Config) {
+	if !v.hostPort("listen", c.Listen) {
+		return
+	}
 	plain := !c.TLS.On() && !c.Loopback() && len(c.TrustedProxies) == 0 && !c.Open
 	v.check(!plain, "listen",
 		"passwords would go over the network at %s for anybody to read: "+
 			"give --tls-cert and --tls-key, or --tls-self-signed, or listen on 127.0.0.1, "+
-			"or name the proxy that ends TLS in front of this registry in trusted_proxies", c.Listen)
+			"or name the proxy that ends TLS in front of this server in trusted_proxies", c.Listen)
 }
 
-// Loopback reports whether only this machine can reach the registry.
-func (c Config) Loopback() bool {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return false
+func (v *validator) health(c Config) {
+	if c.Health.Listen != "" && v.hostPort("health.listen", c.Health.Listen) {
+		v.check(c.Health.Listen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "health.listen", "%s is where the registry listens: choose another port", c.Listen)
 	}
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 func (v *validator) tls(t TLS) {
@@ -78,16 +95,31 @@ func (v *validator) tls(t TLS) {
 	v.check(len(t.Hosts) == 0 || t.SelfSigned, "tls.hosts", "only a self-signed certificate takes hosts")
 }
 
+// sourceName is what identity sources may be called: it stands before a user
+// name, with a colon between.
+var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+
 func (v *validator) login(c Config) {
 	v.check(!c.Open || len(c.Login) == 0, "open", "an open registry asks for no login: remove open, or remove login")
+	seen := map[string]bool{}
 	for i, l := range c.Login {
 		path := fmt.Sprintf("login[%d]", i)
 		if l.Htpasswd == nil {
 			v.check(false, path, "name an identity source, such as htpasswd")
 			continue
 		}
+		v.sourceName(path+".name", l.Source(), seen)
 		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
 	}
+	for i, a := range c.Token.Accept {
+		v.sourceName(fmt.Sprintf("token.accept[%d].name", i), a.Source(), seen)
+	}
+}
+
+func (v *validator) sourceName(path, name string, seen map[string]bool) {
+	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
+	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
+	seen[name] = true
 }
 
 func (v *validator) limits(l Limits) {
@@ -111,5 +143,5 @@ func (v *validator) oneOf(path, value string, allowed ...string) {
 			return
 		}
 	}
-	v.check(false, path, "%q is not one of %v", value, allowed)
+	v.check(false, path, "%q is not one of %s", value, strings.Join(allowed, ", "))
 }

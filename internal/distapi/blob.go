@@ -69,7 +69,7 @@ func blobHeaders(w http.ResponseWriter, d oci.Digest) {
 }
 
 func (a *API) blobDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	if err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest); err != nil {
+	if err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest, guard(c)); err != nil {
 		allow(w, err, "GET, HEAD")
 		return err
 	}

@@ -5,12 +5,11 @@ import (
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
-const jsonType = "application/json; charset=utf-8"
-
 func (a *API) ping(w http.ResponseWriter, _ *http.Request, _ *gate.Call) error {
-	return writeJSON(w, jsonType, struct{}{})
+	return wire.JSON(w, http.StatusOK, wire.JSONType, struct{}{})
 }
 
 // catalogBody is the answer to GET /v2/_catalog.
@@ -20,28 +19,19 @@ type catalogBody struct {
 
 // catalog lists the repositories that the caller may see.
 func (a *API) catalog(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	size := pageSize(c.Request.Page)
-	body := catalogBody{Repositories: []string{}}
-	last, more := c.Request.Page.Last, size > 0
-	for more && len(body.Repositories) < size {
-		repos, rest, err := a.Registry.Catalog(r.Context(), last, maxPage)
-		if err != nil {
-			return err
-		}
-		more = rest
-		for i, repo := range repos {
-			last = repo
-			if c.Can(access.Scope{Action: access.List, Repo: repo}) == nil {
-				body.Repositories = append(body.Repositories, repo)
-			}
-			if len(body.Repositories) == size {
-				more = more || i < len(repos)-1
-				break
-			}
-		}
+	p := page{
+		size: pageSize(c.Request.Page), last: c.Request.Page.Last,
+		read: func(last string, limit int) ([]string, bool, error) {
+			return a.Registry.Catalog(r.Context(), last, limit)
+		},
+		show: func(repo string) bool { return c.Sees(access.Scope{Action: access.List, Repo: repo}) },
 	}
-	if more {
-		linkNext(w, c.Request, size, last)
+	repos, err := p.fill()
+	if err != nil {
+		return err
 	}
-	return writeJSON(w, jsonType, body)
+	if p.more {
+		linkNext(w, c.Request, p.size, p.last)
+	}
+	return wire.JSON(w, http.StatusOK, wire.JSONType, catalogBody{Repositories: repos})
 }

@@ -6,11 +6,10 @@
 package distapi
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/gate"
@@ -24,7 +23,10 @@ type API struct {
 	Registry *registry.Registry
 }
 
-var _ gate.Handler = (*API)(nil)
+var (
+	_ gate.Handler  = (*API)(nil)
+	_ gate.Sessions = (*API)(nil)
+)
 
 // handler answers one kind of request.
 type handler func(*API, http.ResponseWriter, *http.Request, *gate.Call) error
@@ -57,7 +59,7 @@ func guard(c *gate.Call) registry.Guard {
 	return func(e registry.Effect) error {
 		switch e.Action {
 		case registry.ReadBlob:
-			return c.Can(access.Scope{Action: access.Pull, Repo: e.Repo})
+			return mayRead(c, access.Scope{Action: access.Pull, Repo: e.Repo})
 		case registry.MoveTag:
 			return c.Can(access.Scope{Action: access.Overwrite, Repo: e.Repo, Tag: e.Tag})
 		case registry.DeleteTag:
@@ -66,6 +68,16 @@ func guard(c *gate.Call) registry.Guard {
 			return c.Can(access.Scope{Action: access.Admin})
 		}
 	}
+}
+
+// mayRead asks about the source of a mount. Where the caller names none, the
+// registry looks for one, and those that it passes over are no denials: nobody
+// has asked for them.
+func mayRead(c *gate.Call, s access.Scope) error {
+	if c.Request.From == "" && !c.May(s) {
+		return oci.ErrBlobUnknown
+	}
+	return c.Can(s)
 }
 
 // allow names the methods that are left where the registry has one switched off
@@ -77,44 +89,9 @@ func allow(w http.ResponseWriter, err error, methods string) {
 	}
 }
 
-// maxPage bounds the entries of one page of a list.
-const maxPage = 1000
-
-// pageSize returns how many entries a page has at most.
-func pageSize(p route.Page) int {
-	if p.N < 0 {
-		return maxPage
-	}
-	return min(p.N, maxPage)
-}
-
-// linkNext names the next page: the same request behind the entry last
-// (RFC 8288). A page of no entries has no next one.
-func linkNext(w http.ResponseWriter, r *route.Request, size int, last string) {
-	if size == 0 {
-		return
-	}
-	next := *r
-	next.Page = route.Page{N: size, Last: last}
-	w.Header().Set("Link", "<"+next.URL()+`>; rel="next"`)
-}
-
-// writeJSON answers 200 with a JSON value.
-func writeJSON(w http.ResponseWriter, mediaType string, v any) error {
-	var text bytes.Buffer
-	enc := json.NewEncoder(&text)
-	enc.SetEscapeHTML(false) // a sign such as < in an annotation would take six times the room
-	if err := enc.Encode(v); err != nil {
-		return err
-	}
-	body := bytes.TrimSuffix(text.Bytes(), []byte("\n"))
-	h := w.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(body) // the client may be gone; no body is sent for HEAD
-	return nil
+// SessionStart returns when an upload session was started, for the gate.
+func (a *API) SessionStart(ctx context.Context, repo, id, owner string) (time.Time, error) {
+	return a.Registry.UploadStart(ctx, registry.SessionKey{Repo: repo, Owner: owner, ID: id})
 }
 
 // etag is the entity tag of immutable content.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
 // referrersBody is an image index (distribution-spec, "Listing Referrers").
@@ -30,5 +31,5 @@ func (a *API) referrers(w http.ResponseWriter, r *http.Request, c *gate.Call) er
 	if found == nil {
 		found = []oci.Descriptor{} // an empty list, not null
 	}
-	return writeJSON(w, oci.MediaTypeImageIndex, referrersBody{SchemaVersion: 2, MediaType: oci.MediaTypeImageIndex, Manifests: found})
+	return wire.JSON(w, http.StatusOK, oci.MediaTypeImageIndex, referrersBody{SchemaVersion: 2, MediaType: oci.MediaTypeImageIndex, Manifests: found})
 }

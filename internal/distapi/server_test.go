@@ -18,6 +18,7 @@ import (
 	"github.com/moorgate/moorgate/internal/blob/disk"
 	"github.com/moorgate/moorgate/internal/distapi"
 	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/meta/sqlmeta"
 	"github.com/moorgate/moorgate/internal/middleware"
@@ -38,7 +39,7 @@ func newServer(t testing.TB, opts registry.Options) *server {
 	t.Helper()
 	s := &server{dir: t.TempDir()}
 	h := s.open(t, opts)
-	h.Login, h.Policy = people{"alice": "wonderland", "mallory": "evil"}, access.SignedIn
+	h.Login.Passwords, h.Policy = people{"alice": "wonderland", "mallory": "evil"}, access.SignedIn
 	s.Server = httptest.NewServer(middleware.Chain(h,
 		middleware.RequestID(), middleware.Client(nil), middleware.Idle(20*time.Second), middleware.Recover(h.Log)))
 	t.Cleanup(s.Close)
@@ -65,12 +66,16 @@ func (s *server) open(t testing.TB, opts registry.Options) *gate.Gate {
 	}
 	return &gate.Gate{
 		Next:   &distapi.API{Registry: registry.New(blobs, store, opts)},
+		Login:  &login.Desk{Audit: unrecorded},
 		Policy: access.Open,
-		Audit:  func(context.Context, audit.Record) {},
+		Audit:  unrecorded,
 		Log:    slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Now:    time.Now,
 		Realm:  "test",
 	}
 }
+
+func unrecorded(context.Context, audit.Record) {}
 
 // people are users and their passwords.
 type people map[string]string

@@ -3,7 +3,9 @@ package distapi
 import (
 	"net/http"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
 // tagsBody is the answer to GET /v2/<name>/tags/list.
@@ -12,17 +14,25 @@ type tagsBody struct {
 	Tags []string `json:"tags"`
 }
 
+// tagList lists the tags that the caller may see.
 func (a *API) tagList(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	size := pageSize(c.Request.Page)
-	tags, more, err := a.Registry.Tags(r.Context(), c.Request.Repo, c.Request.Page.Last, size)
+	repo := c.Request.Repo
+	p := page{
+		size: pageSize(c.Request.Page), last: c.Request.Page.Last,
+		read: func(last string, limit int) ([]string, bool, error) {
+			return a.Registry.Tags(r.Context(), repo, last, limit)
+		},
+		show: func(tag string) bool { return c.Sees(access.Scope{Action: access.List, Repo: repo, Tag: tag}) },
+	}
+	if c.Sees(access.Scope{Action: access.List, Repo: repo, Tag: access.EveryTag}) {
+		p.show = func(string) bool { return true }
+	}
+	tags, err := p.fill()
 	if err != nil {
 		return err
 	}
-	if more && len(tags) > 0 {
-		linkNext(w, c.Request, size, tags[len(tags)-1])
+	if p.more {
+		linkNext(w, c.Request, p.size, p.last)
 	}
-	if tags == nil {
-		tags = []string{} // an empty list, not null
-	}
-	return writeJSON(w, jsonType, tagsBody{Name: c.Request.Repo, Tags: tags})
+	return wire.JSON(w, http.StatusOK, wire.JSONType, tagsBody{Name: repo, Tags: tags})
 }

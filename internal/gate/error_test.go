@@ -24,7 +24,7 @@ func TestEveryKindOfErrorHasAStatusAndACode(t *testing.T) {
 	codes := []string{
 		"BLOB_UNKNOWN", "BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "MANIFEST_BLOB_UNKNOWN",
 		"MANIFEST_INVALID", "MANIFEST_UNKNOWN", "NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNAUTHORIZED", "DENIED",
-		"UNSUPPORTED", "TOOMANYREQUESTS", "UNKNOWN", "UNAVAILABLE", "PAGINATION_NUMBER_INVALID", "NOT_FOUND",
+		"UNSUPPORTED", "TOOMANYREQUESTS", "UNKNOWN", "UNAVAILABLE", "PAGINATION_NUMBER_INVALID", "NOT_FOUND", "BAD_REQUEST",
 	}
 	for kind := range oci.Kind(oci.Kinds) {
 		f := newFixture(access.Open())
@@ -110,7 +110,7 @@ func TestErrorAfterHeaders(t *testing.T) {
 	h := w.Header()
 	h.Set("Content-Length", "0")
 	h.Set("Content-Type", "text/plain")
-	f.WriteError(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), oci.ErrBlobUnknown)
+	f.WriteError(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), nil, oci.ErrBlobUnknown)
 	firstError(t, w)
 	if got := h.Get("Content-Length"); got != fmt.Sprint(w.Body.Len()) {
 		t.Errorf("Content-Length is %s of %d", got, w.Body.Len())

@@ -11,16 +11,21 @@
 package gate
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/reqctx"
 	"github.com/moorgate/moorgate/internal/route"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
 // Handler answers a request that has passed the gate.
@@ -31,120 +36,97 @@ type Handler interface {
 	ServeOCI(w http.ResponseWriter, r *http.Request, c *Call) error
 }
 
+// Sessions tells about upload sessions, so that one may be finished with the
+// right that it was started with.
+type Sessions interface {
+	// SessionStart returns when the session was started, if it is one of owner
+	// (access.Identity.Key) in repo.
+	//
+	// Errors: BlobUploadUnknown.
+	SessionStart(ctx context.Context, repo, id, owner string) (time.Time, error)
+}
+
+// TokenServer is where a client gets a token (Docker token specification).
+type TokenServer struct {
+	Realm   string // its URL
+	Service string
+}
+
 // Gate is an http.Handler for the distribution API. Its fields are set before
 // its first use.
 type Gate struct {
-	Next   Handler
-	Login  authn.Password        // nil: no passwords are taken
-	Policy func() *access.Policy // the one in force; asked once for each request
-	Audit  audit.Func
-	Log    *slog.Logger
-	Realm  string // shown by clients that ask for a password
-}
+	Next     Handler
+	Login    *login.Desk
+	Tokens   authn.Bearer          // nil: no tokens are taken
+	Sessions Sessions              // nil: no upload outlives its token
+	Policy   func() *access.Policy // the one in force; asked once for each request
+	Audit    audit.Func
+	Log      *slog.Logger
+	Now      func() time.Time
+	Realm    string // shown by clients that ask for a password
 
-// Call is a request that has passed the gate.
-type Call struct {
-	Request *route.Request
-	Who     access.Identity
-
-	policy  *access.Policy
-	private bool // nobody can read along
-}
-
-// Can asks whether the caller may do s: nil, or an error of kind Denied that
-// names the rule.
-func (c *Call) Can(s access.Scope) error {
-	decision := c.policy.Decide(c.Who, s)
-	if decision.Allowed {
-		return nil
-	}
-	return oci.Errorf(oci.Denied, "you may not %s %s", s.Action, scopeName(s)).
-		WithDetail(map[string]string{"action": string(s.Action), "name": s.Repo, "tag": s.Tag, "rule": decision.Rule})
-}
-
-func scopeName(s access.Scope) string {
-	switch {
-	case s.Repo == "":
-		return "in this registry"
-	case s.Tag == "":
-		return s.Repo
-	default:
-		return s.Repo + ":" + s.Tag
-	}
+	// TokenServer says where a client is sent for a token; nil, or false: it is
+	// asked for a password.
+	TokenServer func(*http.Request) (TokenServer, bool)
 }
 
 // ServeHTTP answers any request as the specification asks: also the errors.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	call, err := g.admit(w, r)
+	request, err := route.Parse(r.Method, r.URL)
 	if err != nil {
-		if r.ProtoMajor == 1 && r.ContentLength != 0 {
-			// Or net/http would wait for the body before it sends the answer.
-			w.Header().Set("Connection", "close")
-		}
-		g.WriteError(w, r, err)
+		g.refuse(w, r, nil, err)
+		return
+	}
+	call, err := g.admit(w, r, request)
+	if err != nil {
+		g.refuse(w, r, request, err)
 		return
 	}
 	if err := g.Next.ServeOCI(w, r, call); err != nil {
-		g.WriteError(w, r, err)
+		g.WriteError(w, r, request, err)
 	}
+}
+
+// refuse answers a request whose body nobody has read.
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, request *route.Request, err error) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		// Or net/http would wait for the body before it sends the answer.
+		w.Header().Set("Connection", "close")
+	}
+	g.WriteError(w, r, request, err)
+}
+
+// WriteError answers with an error, and with what belongs to it: where to sign
+// in, or which methods there are. request is nil if it could not be parsed.
+func (g *Gate) WriteError(w http.ResponseWriter, r *http.Request, request *route.Request, err error) {
+	var method *route.MethodError
+	switch {
+	case errors.Is(err, oci.ErrUnauthorized):
+		w.Header().Set("WWW-Authenticate", g.challenge(r, request, err))
+	case errors.As(err, &method):
+		w.Header().Set("Allow", strings.Join(method.Allow, ", "))
+	}
+	wire.Error(w, r, g.Log, err)
 }
 
 // admit decides whether a request may pass. It does not read the body.
-func (g *Gate) admit(w http.ResponseWriter, r *http.Request) (*Call, error) {
-	request, err := route.Parse(r.Method, r.URL)
-	if err != nil {
-		return nil, err
-	}
+func (g *Gate) admit(w http.ResponseWriter, r *http.Request, request *route.Request) (*Call, error) {
 	annotate(w, "kind", request.Kind.String())
-	who, err := g.authenticate(r)
+	caller, err := g.authenticate(r, request)
 	if err != nil {
 		return nil, err
 	}
-	if !who.IsAnonymous() {
-		annotate(w, "user", who.User)
+	if !caller.who.IsAnonymous() {
+		annotate(w, "user", caller.who.User)
 	}
-	call := &Call{Request: request, Who: who, policy: g.Policy(), private: reqctx.ClientOf(r.Context()).Private}
-	return call, g.authorize(r, call)
-}
-
-// authorize asks the policy about all that the request needs to begin.
-func (g *Gate) authorize(r *http.Request, c *Call) error {
-	for _, scope := range c.Request.Scopes() {
-		decision := c.policy.Decide(c.Who, scope)
-		g.record(r, c, scope, decision)
-		if !decision.Allowed {
-			return c.denied(scope)
-		}
+	client := reqctx.ClientOf(r.Context())
+	call := &Call{
+		Request: request, Who: caller.who,
+		ctx: r.Context(), caller: caller, policy: g.Policy(), audit: g.Audit, private: client.Private,
+		at: access.Circumstances{Client: client.Addr, TLS: client.TLS, Agent: r.UserAgent(), Time: g.Now()},
 	}
-	return nil
-}
-
-// denied is what the caller learns: that signing in may help; that there is no
-// such repository, if it may not even know of it; or that it may not.
-func (c *Call) denied(scope access.Scope) error {
-	if c.Who.IsAnonymous() && !c.private {
-		return errReadable // no challenge: it would bring the password over the wire
-	}
-	if c.Who.IsAnonymous() {
-		return oci.ErrUnauthorized
-	}
-	if scope.Repo != "" && scope.Action != access.Pull && c.Can(access.Scope{Action: access.Pull, Repo: scope.Repo}) != nil ||
-		scope.Action == access.Pull {
-		return oci.ErrNameUnknown.WithDetail(map[string]string{"name": scope.Repo})
-	}
-	return c.Can(scope)
-}
-
-func (g *Gate) record(r *http.Request, c *Call, scope access.Scope, d access.Decision) {
-	outcome := audit.Denied
-	if d.Allowed {
-		outcome = audit.Allowed
-	}
-	g.Audit(r.Context(), audit.Record{
-		RequestID: reqctx.ID(r.Context()), Client: reqctx.ClientOf(r.Context()).Addr,
-		Who: c.Who, Scope: scope, Operation: c.Request.Kind.String(), Outcome: outcome, Rule: d.Rule,
-	})
+	return call, call.authorize()
 }
 
 // Annotator is what the response writer of an access log offers: a note for the
@@ -166,13 +148,4 @@ func annotate(w http.ResponseWriter, key, value string) {
 			return
 		}
 	}
-}
-
-// allowed returns the methods to name in an Allow header, or nil.
-func allowed(err error) []string {
-	var m *route.MethodError
-	if errors.As(err, &m) {
-		return m.Allow
-	}
-	return nil
 }

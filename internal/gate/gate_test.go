@@ -11,13 +11,18 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/reqctx"
 )
+
+// now is the time of all tests.
+var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 // fixture is a gate, and what came through it.
 type fixture struct {
@@ -29,6 +34,8 @@ type fixture struct {
 	log     bytes.Buffer     // what was logged
 	client  reqctx.Client    // how the client is connected
 	login   map[string]error // what the login source answers, by user; else ErrNoMatch
+
+	passwords map[string]string // more users
 }
 
 // newFixture returns a gate with that policy, whose one user is alice.
@@ -37,10 +44,12 @@ func newFixture(policy *access.Policy) *fixture {
 		client: reqctx.Client{Addr: netip.MustParseAddr("192.0.2.1"), Private: true},
 		login:  map[string]error{},
 	}
+	record := func(_ context.Context, r audit.Record) { f.records = append(f.records, r) }
 	f.Gate = gate.Gate{
-		Next: f, Login: f, Policy: func() *access.Policy { return policy }, Realm: `the "test" registry`,
-		Audit: func(_ context.Context, r audit.Record) { f.records = append(f.records, r) },
-		Log:   slog.New(slog.NewTextHandler(&f.log, nil)),
+		Next: f, Login: &login.Desk{Passwords: f, Audit: record},
+		Policy: func() *access.Policy { return policy }, Realm: `the "test" registry`,
+		Audit: record, Now: func() time.Time { return now },
+		Log: slog.New(slog.NewTextHandler(&f.log, nil)),
 	}
 	return f
 }
@@ -58,7 +67,11 @@ func (f *fixture) ServeOCI(w http.ResponseWriter, _ *http.Request, c *gate.Call)
 func (f *fixture) VerifyPassword(_ context.Context, user, password string) (access.Identity, error) {
 	f.asked = append(f.asked, user)
 	err, special := f.login[user]
-	switch {
+	switch known, ok := f.passwords[user]; {
+	case ok && known == password:
+		return access.Identity{User: user, Source: "test"}, nil
+	case ok:
+		return access.Identity{}, authn.ErrWrongPassword
 	case special:
 		return access.Identity{}, err
 	case user != "alice":

@@ -59,7 +59,7 @@ func TestPasswordsOnlyWhereNobodyReadsAlong(t *testing.T) {
 func TestOpenRegistryRefusesNoPassword(t *testing.T) {
 	t.Parallel()
 	f := newFixture(access.Open())
-	f.Login, f.client = nil, reqctx.Client{}
+	f.Login.Passwords, f.client = nil, reqctx.Client{}
 	if w := f.do(t, list, alice.authorization...); w.Code != http.StatusOK {
 		t.Errorf("status %d", w.Code)
 	}
@@ -155,21 +155,21 @@ func TestBoundsOfNamesAndPasswords(t *testing.T) {
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	base := audit.Record{RequestID: "REQUEST-ID"}
-	pull := access.Scope{Action: access.Pull, Repo: "a"}
+	listing := access.Scope{Action: access.List, Repo: "a"}
 	for name, test := range map[string]struct {
 		as   who
 		line string
 		want []audit.Record
 	}{
 		"allowed": {alice, list, []audit.Record{
-			{Who: access.Identity{User: "alice", Source: "test"}, Scope: pull, Operation: "tag-list", Outcome: audit.Allowed, Rule: "signed-in users may do everything"},
+			{Who: access.Identity{User: "alice", Source: "test"}, Scope: listing, Operation: "tag-list", Outcome: audit.Allowed, Rule: "signed-in users may do everything"},
 		}},
 		"several scopes": {alice, "PUT /v2/a/manifests/" + digest + "?tag=x&tag=y", []audit.Record{
 			{Who: access.Identity{User: "alice", Source: "test"}, Scope: access.Scope{Action: access.Push, Repo: "a", Tag: "x"}, Operation: "manifest-put", Outcome: audit.Allowed, Rule: "signed-in users may do everything"},
 			{Who: access.Identity{User: "alice", Source: "test"}, Scope: access.Scope{Action: access.Push, Repo: "a", Tag: "y"}, Operation: "manifest-put", Outcome: audit.Allowed, Rule: "signed-in users may do everything"},
 		}},
 		"denied": {anonymous, list, []audit.Record{
-			{Scope: pull, Operation: "tag-list", Outcome: audit.Denied, Rule: "only signed-in users are allowed"},
+			{Scope: listing, Operation: "tag-list", Outcome: audit.Denied, Rule: "only signed-in users are allowed"},
 		}},
 		"wrong password": {wrong, list, []audit.Record{
 			{Who: access.Identity{User: "alice"}, Outcome: audit.LoginFailed, Rule: authn.ErrWrongPassword.Error()},

@@ -62,6 +62,7 @@ type Tx interface {
 	Manifests
 	Tags
 	Uploads
+	RefreshTokens
 }
 
 // Repositories are made by the first LinkBlob or PutManifest in them, and
@@ -178,6 +179,12 @@ type Tags interface {
 	// TagsOf returns the names of all tags of repo that point to d, in byte
 	// order.
 	TagsOf(repo string, d oci.Digest) ([]string, error)
+
+	// TagsUsing returns the names of all tags of repo that need d, in byte
+	// order: those that point to d, and those that point to a manifest that
+	// names d (a manifest or a blob), directly or through other manifests of
+	// repo. A subject is not a need.
+	TagsUsing(repo string, d oci.Digest) ([]string, error)
 }
 
 // Upload is an upload session: an unfinished blob push.
@@ -212,4 +219,46 @@ type Uploads interface {
 
 	// CountUploads returns the number of sessions of an owner.
 	CountUploads(owner string) (int, error)
+}
+
+// RefreshToken is what a client holds instead of a password. The token itself is
+// not stored.
+type RefreshToken struct {
+	ID        string
+	Hash      []byte // SHA-256 of the secret part
+	Source    string // the identity source of the user
+	User      string
+	Stamp     []byte // SHA-256 of the stamp of the user's password (authn.Directory)
+	Service   string // what it gives tokens for
+	Client    string // as the client called itself; may be empty
+	IssuedAt  time.Time
+	UsedAt    time.Time
+	ExpiresAt time.Time
+}
+
+// RefreshTokens are found by their ID.
+type RefreshTokens interface {
+	// RefreshToken returns a token.
+	//
+	// Errors: ErrNotFound.
+	RefreshToken(id string) (RefreshToken, error)
+
+	// SaveRefreshToken makes a token or replaces it.
+	SaveRefreshToken(t RefreshToken) error
+
+	// DeleteRefreshToken removes a token.
+	//
+	// Errors: ErrNotFound.
+	DeleteRefreshToken(id string) error
+
+	// ListRefreshTokens returns at most limit tokens of a user, or of all users
+	// if user is "", in the byte order of their IDs, starting behind after.
+	ListRefreshTokens(user, after string, limit int) ([]RefreshToken, error)
+
+	// CountRefreshTokens returns how many a user of a source has.
+	CountRefreshTokens(source, user string) (int, error)
+
+	// DeleteExpiredRefreshTokens removes those whose ExpiresAt is before now,
+	// at most limit of them, and returns how many.
+	DeleteExpiredRefreshTokens(now time.Time, limit int) (int, error)
 }

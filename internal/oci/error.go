@@ -32,6 +32,9 @@ const (
 	NoSpace                         // the storage is full
 	Unavailable                     // cannot answer now; see Retry-After
 	NotFound                        // no such endpoint
+	BadRequest                      // parameters that make no sense, outside of the distribution API
+	BadGateway                      // the registry behind the gateway cannot be reached, or makes no sense
+	GatewayTimeout                  // the registry behind the gateway did not answer in time
 	kindCount
 )
 

@@ -50,14 +50,24 @@ func (r *Registry) BlobSize(ctx context.Context, repo string, d oci.Digest) (int
 	return size, nil
 }
 
-// DeleteBlob ends that repo holds a blob.
+// DeleteBlob ends that repo holds a blob. The guard is asked about each tag whose
+// manifests need it: the tag stays, but could not be pulled any more. Otherwise
+// who may not touch a protected tag could break it by a delete by digest under it.
 //
-// Errors: BlobUnknown, Unsupported.
-func (r *Registry) DeleteBlob(ctx context.Context, repo string, d oci.Digest) error {
+// Errors: BlobUnknown, Unsupported; those of the guard.
+func (r *Registry) DeleteBlob(ctx context.Context, repo string, d oci.Digest, guard Guard) error {
 	if err := r.deleting(); err != nil {
 		return err
 	}
-	err := r.meta.Update(ctx, func(tx meta.Tx) error { return tx.UnlinkBlob(repo, d) })
+	err := r.meta.Update(ctx, func(tx meta.Tx) error {
+		if _, err := tx.BlobSize(repo, d); err != nil {
+			return err
+		}
+		if err := askUsers(tx, repo, d, guard); err != nil {
+			return err
+		}
+		return tx.UnlinkBlob(repo, d)
+	})
 	if errors.Is(err, meta.ErrNotFound) {
 		return oci.ErrBlobUnknown.WithDetail(map[string]any{"name": repo, "digest": d})
 	}

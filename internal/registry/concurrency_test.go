@@ -54,7 +54,7 @@ func TestPushAndDeleteBlobAtOnce(t *testing.T) {
 			_, err := f.Mount(t.Context(), "a", d, "source", anything)
 			expect("mount", err)
 		},
-		func(int) { expect("delete", f.DeleteBlob(t.Context(), "a", d), oci.BlobUnknown) },
+		func(int) { expect("delete", f.DeleteBlob(t.Context(), "a", d, anything), oci.BlobUnknown) },
 		func(int) {
 			c, _, err := f.Blob(t.Context(), "a", d)
 			if expect("read", err, oci.BlobUnknown); err != nil {

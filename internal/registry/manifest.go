@@ -173,7 +173,10 @@ type ManifestDelete struct {
 }
 
 // DeleteManifest removes a tag, or a manifest together with all tags that point
-// to it; the guard is asked about each of these.
+// to it; the guard is asked about each of these. It is also asked about the tags
+// that stay and need the manifest, such as that of an index it is part of:
+// otherwise who may not touch a protected tag could break it by a delete by
+// digest under it.
 //
 // Errors: ManifestUnknown, NameUnknown, Unsupported, PreconditionFailed; those
 // of the guard.
@@ -201,7 +204,33 @@ func (r *Registry) DeleteManifest(ctx context.Context, del ManifestDelete) error
 }
 
 func deleteWithTags(tx meta.Tx, repo string, d oci.Digest, by string, now time.Time, guard Guard) error {
+	// Nobody is asked about what is not there.
+	missing, err := tx.MissingManifests(repo, []oci.Digest{d})
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return meta.ErrNotFound
+	}
+	if err := askUsers(tx, repo, d, guard); err != nil {
+		return err
+	}
 	tags, err := tx.TagsOf(repo, d)
+	if err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if err := tx.DeleteTag(repo, tag, by, now); err != nil {
+			return err
+		}
+	}
+	return tx.DeleteManifest(repo, d)
+}
+
+// askUsers asks the guard about each tag of repo that needs d, which is about to
+// go.
+func askUsers(tx meta.Tx, repo string, d oci.Digest, guard Guard) error {
+	tags, err := tx.TagsUsing(repo, d)
 	if err != nil {
 		return err
 	}
@@ -209,9 +238,6 @@ func deleteWithTags(tx meta.Tx, repo string, d oci.Digest, by string, now time.T
 		if err := guard(Effect{Action: DeleteTag, Repo: repo, Tag: tag}); err != nil {
 			return err
 		}
-		if err := tx.DeleteTag(repo, tag, by, now); err != nil {
-			return err
-		}
 	}
-	return tx.DeleteManifest(repo, d)
+	return nil
 }

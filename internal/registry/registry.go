@@ -72,7 +72,7 @@ type Action int
 const (
 	ReadBlob  Action = iota // a blob of Repo becomes readable elsewhere (mount)
 	MoveTag                 // Tag of Repo, which exists, will point elsewhere
-	DeleteTag               // Tag of Repo goes because its manifest goes
+	DeleteTag               // Tag of Repo goes because its manifest goes, or is broken because something it needs goes
 )
 
 // Effect is something an operation is about to do that could not be known from

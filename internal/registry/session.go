@@ -104,10 +104,30 @@ func (w *writer) append(ctx context.Context, body io.Reader, length int64) error
 			oci.Errorf(oci.SizeInvalid, "the chunk has %s bytes, %d were announced", atLeast(n, length), length),
 			w.upload.Close(), w.release(context.WithoutCancel(ctx), before))
 	}
+	if errors.Is(err, blob.ErrNoSpace) {
+		return errors.Join(fault("append to upload", err), w.giveBack(context.WithoutCancel(ctx)))
+	}
 	if err != nil {
 		return errors.Join(fault("append to upload", err), w.keep(context.WithoutCancel(ctx)))
 	}
 	return nil
+}
+
+// giveBack drops the bytes of a chunk that found no room, for they take the room
+// that even the end of the session needs.
+func (w *writer) giveBack(ctx context.Context) error {
+	before := w.session.State
+	err := w.upload.Close()
+	if err == nil {
+		w.upload, err = w.r.blobs.Upload(ctx, before) // which cuts off what is behind the offset
+	}
+	if err == nil {
+		err = w.upload.Close()
+	}
+	if err != nil {
+		err = fault("drop a chunk", err)
+	}
+	return errors.Join(err, w.release(ctx, before))
 }
 
 // keep saves how far the session has come and lets others write to it.

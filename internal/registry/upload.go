@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/blob"
 	"github.com/moorgate/moorgate/internal/meta"
@@ -59,6 +60,19 @@ func (r *Registry) StartUpload(ctx context.Context, repo, owner string, algorith
 //
 // Errors: BlobUploadUnknown.
 func (r *Registry) UploadOffset(ctx context.Context, key SessionKey) (int64, error) {
+	session, err := r.lookUp(ctx, key)
+	return session.State.Offset, err
+}
+
+// UploadStart returns when a session was started.
+//
+// Errors: BlobUploadUnknown.
+func (r *Registry) UploadStart(ctx context.Context, key SessionKey) (time.Time, error) {
+	session, err := r.lookUp(ctx, key)
+	return session.StartedAt, err
+}
+
+func (r *Registry) lookUp(ctx context.Context, key SessionKey) (meta.Upload, error) {
 	var session meta.Upload
 	err := r.meta.View(ctx, func(tx meta.Tx) error {
 		var err error
@@ -66,9 +80,9 @@ func (r *Registry) UploadOffset(ctx context.Context, key SessionKey) (int64, err
 		return err
 	})
 	if err != nil {
-		return 0, fault("look up upload", err)
+		return meta.Upload{}, fault("look up upload", err)
 	}
-	return session.State.Offset, nil
+	return session, nil
 }
 
 // AppendUpload adds a chunk to a session and returns the new offset. With

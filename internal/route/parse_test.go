@@ -25,8 +25,8 @@ var requests = map[string]struct {
 	want    route.Request
 	scopes  []access.Scope
 }{
-	"ping":               {"GET /v2/", route.Request{Kind: route.Ping}, scopes("list", "", "")},
-	"ping without slash": {"HEAD /v2", route.Request{Kind: route.Ping, Head: true}, scopes("list", "", "")},
+	"ping":               {"GET /v2/", route.Request{Kind: route.Ping}, nil},
+	"ping without slash": {"HEAD /v2", route.Request{Kind: route.Ping, Head: true}, nil},
 	"catalog":            {"GET /v2/_catalog?n=5&last=a", route.Request{Kind: route.Catalog, Page: route.Page{N: 5, Last: "a"}}, scopes("list", "", "")},
 	"blob":               {"GET /v2/a/b/blobs/" + string(sha256A), route.Request{Kind: route.BlobRead, Repo: "a/b", Digest: sha256A}, scopes("pull", "a/b", "")},
 	"blob, encoded colon": {
@@ -79,8 +79,8 @@ var requests = map[string]struct {
 		route.Request{Kind: route.ManifestDelete, Repo: "a", Reference: oci.Reference{Tag: "v1"}},
 		scopes("delete", "a", "v1"),
 	},
-	"tags":         {"GET /v2/a/tags/list?n=0", route.Request{Kind: route.TagList, Repo: "a", Page: route.Page{N: 0}}, scopes("pull", "a", "")},
-	"tags, huge n": {"GET /v2/a/tags/list?n=" + strings.Repeat("9", 40), route.Request{Kind: route.TagList, Repo: "a", Page: route.Page{N: math.MaxInt}}, scopes("pull", "a", "")},
+	"tags":         {"GET /v2/a/tags/list?n=0", route.Request{Kind: route.TagList, Repo: "a", Page: route.Page{N: 0}}, scopes("list", "a", "")},
+	"tags, huge n": {"GET /v2/a/tags/list?n=" + strings.Repeat("9", 40), route.Request{Kind: route.TagList, Repo: "a", Page: route.Page{N: math.MaxInt}}, scopes("list", "a", "")},
 	"referrers": {
 		"GET /v2/a/referrers/" + string(sha256A) + "?artifactType=a%2Fb%2Bjson",
 		route.Request{Kind: route.Referrers, Repo: "a", Digest: sha256A, ArtifactType: "a/b+json", Page: route.Page{N: -1}},
@@ -185,7 +185,7 @@ func TestParseRefuses(t *testing.T) {
 		"POST /v2/a/blobs/uploads/?mount=" + string(sha256A) + "&from=../b":                    oci.NameInvalid,
 		"POST /v2/a/blobs/uploads/?digest-algorithm=md5":                                       oci.DigestInvalid,
 		"PATCH /v2/a/blobs/uploads/..":                                                         oci.BlobUploadUnknown,
-		"PATCH /v2/a/blobs/uploads/" + strings.Repeat("x", 65):                                 oci.BlobUploadUnknown,
+		"PATCH /v2/a/blobs/uploads/" + strings.Repeat("x", 2001):                               oci.BlobUploadUnknown,
 		"GET /v2/a/tags/list?n=-1":                                                             oci.PageInvalid,
 		"GET /v2/a/tags/list?n=1&n=2":                                                          oci.PageInvalid,
 		"GET /v2/a/tags/list?n=x":                                                              oci.PageInvalid,
@@ -250,7 +250,7 @@ func FuzzParse(f *testing.F) {
 		if diff := cmp.Diff(r, again); diff != "" {
 			t.Errorf("%s %s is formatted as %s:\n%s", method, uri, r.URL(), diff)
 		}
-		if len(r.Scopes()) == 0 {
+		if len(r.Scopes()) == 0 && r.Kind != route.Ping {
 			t.Errorf("%s %s needs no rights", method, uri)
 		}
 	})

@@ -70,9 +70,13 @@ type Page struct {
 // asked for later, by the guard.
 func (r *Request) Scopes() []access.Scope {
 	switch r.Kind {
-	case Ping, Catalog:
+	case Ping:
+		return nil // whoever is let in at all
+	case Catalog:
 		return []access.Scope{{Action: access.List}}
-	case BlobRead, TagList, Referrers:
+	case TagList:
+		return []access.Scope{{Action: access.List, Repo: r.Repo}}
+	case BlobRead, Referrers:
 		return []access.Scope{{Action: access.Pull, Repo: r.Repo}}
 	case ManifestRead:
 		return []access.Scope{{Action: access.Pull, Repo: r.Repo, Tag: r.Reference.Tag}}

@@ -7,8 +7,12 @@ import (
 	"github.com/moorgate/moorgate/internal/oci"
 )
 
-// uploadID is the form of the identifiers that we give out.
-var uploadID = regexp.MustCompile(`^[a-zA-Z0-9]{1,64}$`)
+// uploadID is the form of the identifiers that we give out. Those of the gateway
+// are long: they hold the session of the registry behind it, sealed.
+var uploadID = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
+
+// maxUploadID bounds their length.
+const maxUploadID = 2000
 
 func (p *parser) upload(repo, id string) (*Request, error) {
 	if id == "" {
@@ -52,7 +56,7 @@ func (p *parser) session(r *Request, id string) error {
 	if err != nil {
 		return err
 	}
-	if !uploadID.MatchString(id) {
+	if len(id) > maxUploadID || !uploadID.MatchString(id) {
 		return oci.ErrBlobUploadUnknown
 	}
 	r.UploadID = id

@@ -42,9 +42,15 @@ const stopTimeout = 30 * time.Second
 // an error fails the test.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s, err := TryStart(t, args...)
+	return StartAs(t, "serve", args...)
+}
+
+// StartAs is Start for another role: "proxy" or "token".
+func StartAs(t testing.TB, role string, args ...string) *Server {
+	t.Helper()
+	s, err := TryStartAs(t, role, args...)
 	if err != nil {
-		t.Fatalf("moorgate serve %s: %v\n%s", strings.Join(args, " "), err, s.Log())
+		t.Fatalf("moorgate %s %s: %v\n%s", role, strings.Join(args, " "), err, s.Log())
 	}
 	return s
 }
@@ -53,8 +59,14 @@ func Start(t testing.TB, args ...string) *Server {
 // the error of the process and a Server with nothing but its log.
 func TryStart(t testing.TB, args ...string) (*Server, error) {
 	t.Helper()
+	return TryStartAs(t, "serve", args...)
+}
+
+// TryStartAs is TryStart for another role.
+func TryStartAs(t testing.TB, role string, args ...string) (*Server, error) {
+	t.Helper()
 	s := &Server{DataDir: filepath.Join(t.TempDir(), "data"), log: &logBuffer{}, done: make(chan struct{})}
-	all := []string{"serve"}
+	all := []string{role}
 	if i := indexFlag(args, "--data"); i >= 0 {
 		s.DataDir = args[i+1]
 	} else {

@@ -1,4 +1,5 @@
-// Package authntest is the contract of authn.Password as a test suite.
+// Package authntest is the contracts of authn.Password and authn.Directory as test
+// suites.
 package authntest
 
 import (

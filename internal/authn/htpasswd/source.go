@@ -14,11 +14,13 @@ import (
 	"github.com/moorgate/moorgate/internal/authn"
 )
 
-// SourceName is Identity.Source of the users of a password file.
+// SourceName is the name of a source that nobody gave another.
 const SourceName = "htpasswd"
 
-// Source is the identity source of one password file: an authn.Stamped.
+// Source is the identity source of one password file: an authn.Stamped and an
+// authn.Directory.
 type Source struct {
+	name    string
 	path    string
 	limiter *authn.Limiter
 	seed    maphash.Seed
@@ -28,10 +30,16 @@ type Source struct {
 	matches   func(secret, string) bool // secret.matches, or what a test puts there
 }
 
-// Open reads the password file at path. Passwords are checked when limiter
-// lets them.
-func Open(path string, limiter *authn.Limiter) (*Source, error) {
-	s := &Source{path: path, limiter: limiter, seed: maphash.MakeSeed(), matches: secret.matches}
+var (
+	_ authn.Stamped   = (*Source)(nil)
+	_ authn.Directory = (*Source)(nil)
+)
+
+// Open reads the password file at path. name is Identity.Source of its users: it
+// is stored with what is theirs, so it must be another for each source and stay
+// the same. Passwords are checked when limiter lets them.
+func Open(name, path string, limiter *authn.Limiter) (*Source, error) {
+	s := &Source{name: name, path: path, limiter: limiter, seed: maphash.MakeSeed(), matches: secret.matches}
 	if err := s.Reload(); err != nil {
 		return nil, err
 	}
@@ -79,7 +87,11 @@ func (s *Source) VerifyPassword(ctx context.Context, user, password string) (acc
 	case !matches:
 		return access.Identity{}, authn.ErrWrongPassword
 	}
-	return access.Identity{User: user, Source: SourceName}, nil
+	return s.identity(user), nil
+}
+
+func (s *Source) identity(user string) access.Identity {
+	return access.Identity{User: user, Source: s.name}
 }
 
 // Stamp is authn.Stamped: the stored hash of user.
@@ -89,6 +101,18 @@ func (s *Source) Stamp(user string) string {
 		return users.entries[i].secret.text
 	}
 	return ""
+}
+
+// Lookup is authn.Directory. The stamp is the stored hash of user.
+func (s *Source) Lookup(_ context.Context, source, user string) (access.Identity, string, error) {
+	if source != s.name {
+		return access.Identity{}, "", authn.ErrNoMatch
+	}
+	stamp := s.Stamp(user)
+	if stamp == "" {
+		return access.Identity{}, "", authn.ErrNoMatch
+	}
+	return s.identity(user), stamp, nil
 }
 
 // Load reads the password file at path. Errors are one line that names it.

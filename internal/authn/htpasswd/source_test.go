@@ -50,7 +50,7 @@ func bcryptFile(t *testing.T, users map[string]string) string {
 
 func open(t *testing.T, content string) *Source {
 	t.Helper()
-	s, err := Open(newFile(t, content), authn.NewLimiter(0, 0))
+	s, err := Open(SourceName, newFile(t, content), authn.NewLimiter(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,14 +69,48 @@ func TestContract(t *testing.T) {
 			t.Parallel()
 			limiter := authn.NewLimiter(0, 0)
 			authntest.Run(t, authntest.Config{
-				Source: SourceName,
+				Source: "people",
 				Hashes: limiter.Total,
 				New: func(t *testing.T, users map[string]string) authn.Password {
-					s, err := Open(newFile(t, bcryptFile(t, users)), limiter)
+					s, err := Open("people", newFile(t, bcryptFile(t, users)), limiter)
 					if err != nil {
 						t.Fatal(err)
 					}
 					return wrap(s)
+				},
+			})
+		})
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	t.Parallel()
+	open := func(t *testing.T, name string, users map[string]string) (*Source, func(map[string]string)) {
+		s, err := Open(name, newFile(t, bcryptFile(t, users)), authn.NewLimiter(0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, func(users map[string]string) {
+			writeFile(t, s.path, bcryptFile(t, users))
+			if err := s.Reload(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, wrap := range map[string]func(*testing.T, *Source) authn.Directory{
+		"source": func(_ *testing.T, s *Source) authn.Directory { return s },
+		"one of several": func(t *testing.T, s *Source) authn.Directory {
+			other, _ := open(t, "others", map[string]string{"alice": "of others", "mallory": "x"})
+			return authn.Directories(other, s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			authntest.RunDirectory(t, authntest.DirectoryConfig{
+				Source: "people",
+				New: func(t *testing.T, users map[string]string) (authn.Directory, func(map[string]string)) {
+					s, set := open(t, "people", users)
+					return wrap(t, s), set
 				},
 			})
 		})
@@ -176,7 +210,7 @@ func TestReloadOfABadFileKeepsTheLastGoodOne(t *testing.T) {
 
 func TestOpenOfAMissingFileSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	_, err := Open(filepath.Join(t.TempDir(), "x"), authn.NewLimiter(0, 0))
+	_, err := Open(SourceName, filepath.Join(t.TempDir(), "x"), authn.NewLimiter(0, 0))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "moorgate passwd add") {
 		t.Errorf("error %v", err)
 	}

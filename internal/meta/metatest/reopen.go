@@ -19,10 +19,11 @@ func Reopen(t *testing.T, open func(t testing.TB) meta.Store) {
 		Repositories: []string{"app"}, Tags: []string{"v1"},
 		Manifest: m, Tag: meta.Tag{Name: "v1", Digest: m.Digest, SetAt: now(), SetBy: "alice"},
 		BlobSize: 9, Upload: upload("u"), Relaxed: upload("relaxed"),
+		Token: token("t"), Using: []string{"v1"},
 	}
 	s := open(t)
 	update(t, s, func(tx meta.Tx) error {
-		return errors.Join(push(tx, "app", m, "v1"), tx.LinkBlob("app", digest(1), 9, now()), save(upload("u"))(tx))
+		return errors.Join(naming(tx, "app", m, of(digest(1)), nil, "v1"), saveTokens(token("t"))(tx), tx.LinkBlob("app", digest(1), 9, now()), save(upload("u"))(tx))
 	})
 	if err := s.UpdateRelaxed(t.Context(), save(upload("relaxed"))); err != nil {
 		t.Fatal(err)
@@ -52,10 +53,12 @@ type contents struct {
 	Tag                meta.Tag
 	BlobSize           int64
 	Upload, Relaxed    meta.Upload
+	Token              meta.RefreshToken
+	Using              []string
 }
 
 func read(tx meta.Tx) (c contents, err error) {
-	var errs [7]error
+	var errs [9]error
 	c.Repositories, errs[0] = tx.Catalog("", 10)
 	c.Tags, errs[1] = tx.TagNames("app", "", 10)
 	c.Manifest, errs[2] = tx.ManifestByTag("app", "v1")
@@ -63,5 +66,7 @@ func read(tx meta.Tx) (c contents, err error) {
 	c.BlobSize, errs[4] = tx.BlobSize("app", digest(1))
 	c.Upload, errs[5] = tx.Upload("u")
 	c.Relaxed, errs[6] = tx.Upload("relaxed")
+	c.Token, errs[7] = tx.RefreshToken("t")
+	c.Using, errs[8] = tx.TagsUsing("app", digest(1))
 	return c, errors.Join(errs[:]...)
 }

@@ -34,7 +34,7 @@ INSERT INTO manifests (repo, digest, media_type, artifact_type, subject, annotat
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 RETURNING id`
 
-	insertManifestRefs = `INSERT INTO manifest_refs (manifest, digest, is_manifest) VALUES `
+	insertManifestRefs = `INSERT INTO manifest_refs (repo, manifest, digest, is_manifest) VALUES `
 
 	showRepository = `
 UPDATE repositories SET has_manifests = TRUE
@@ -87,32 +87,28 @@ func (t *tx) PutManifest(repo string, m meta.Manifest, refs []meta.Reference) er
 	if err != nil {
 		return err
 	}
-	body := m.Body
-	if body == nil {
-		body = []byte{} // nil is NULL to a driver
-	}
 	subject := sql.Null[oci.Digest]{V: m.Subject, Valid: m.Subject != ""}
 	manifest, err := value[int64](t, insertManifest, id, m.Digest, m.MediaType, m.ArtifactType,
-		subject, annotations, m.Size, micros(m.PushedAt), body)
+		subject, annotations, m.Size, micros(m.PushedAt), notNull(m.Body))
 	if err != nil {
 		return err
 	}
-	if err := t.insertRefs(manifest, refs); err != nil {
+	if err := t.insertRefs(id, manifest, refs); err != nil {
 		return err
 	}
 	_, err = t.exec(showRepository, id)
 	return err
 }
 
-func (t *tx) insertRefs(manifest int64, refs []meta.Reference) error {
+func (t *tx) insertRefs(repo, manifest int64, refs []meta.Reference) error {
 	for rest := refs; len(rest) > 0; {
 		var part []meta.Reference
 		part, rest = takePart(rest)
-		args := make([]any, 0, 3*len(part))
+		args := make([]any, 0, 4*len(part))
 		for _, r := range part {
-			args = append(args, manifest, r.Digest, r.Manifest)
+			args = append(args, repo, manifest, r.Digest, r.Manifest)
 		}
-		values := strings.TrimSuffix(strings.Repeat("(?, ?, ?), ", len(part)), ", ")
+		values := strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", len(part)), ", ")
 		if _, err := t.exec(insertManifestRefs+values+" ON CONFLICT DO NOTHING", args...); err != nil {
 			return err
 		}

@@ -38,6 +38,12 @@ func TestSQLitePlans(t *testing.T) {
 		"DeleteUpload":      deleteUpload,
 		"ExpiredUploads":    selectExpiredUploads,
 		"CountUploads":      countUploads,
+		"RefreshToken":      selectRefresh,
+		"DeleteRefresh":     deleteRefresh,
+		"refresh tokens":    selectRefreshes,
+		"of a user":         selectRefreshesOfUser,
+		"CountRefresh":      countRefreshes,
+		"DeleteExpired":     deleteExpiredRefreshes,
 	} {
 		plan := sqlitePlan(t, s, query)
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH") {
@@ -47,6 +53,11 @@ func TestSQLitePlans(t *testing.T) {
 	// Partial indexes are walked whole: they hold nothing but what is wanted.
 	if plan := sqlitePlan(t, s, clearLeases); !strings.Contains(plan, "uploads_leased") {
 		t.Errorf("clearing leases walks over all uploads:\n%s", plan)
+	}
+	// What the query itself has found is walked whole, and sorted at the end.
+	plan := sqlitePlan(t, s, selectTagsUsing)
+	if rest := strings.ReplaceAll(plan, "SCAN u\n", ""); strings.Contains(rest, "SCAN") || strings.Contains(rest, "AUTOMATIC") || !strings.Contains(rest, "manifest_refs_digest (repo=? AND digest=?)") {
+		t.Errorf("TagsUsing walks over more than it finds:\n%s", plan)
 	}
 }
 

@@ -50,6 +50,32 @@ WHERE manifest = (
     SELECT m.id FROM repositories r JOIN manifests m ON m.repo = r.id
     WHERE r.name = ? AND m.digest = ?)
 ORDER BY name`
+
+	// users are the manifests that need the digest, itself the first. Each is
+	// found once, whatever the ways to it, so the query ends.
+	selectTagsUsing = `
+WITH RECURSIVE users (id, repo, digest) AS (
+    SELECT m.id, m.repo, m.digest
+    FROM repositories r
+    JOIN manifests m ON m.repo = r.id
+    WHERE r.name = ? AND m.digest = ?
+  UNION
+    SELECT m.id, m.repo, m.digest
+    FROM repositories r
+    JOIN manifest_refs f ON f.repo = r.id
+    JOIN manifests m ON m.id = f.manifest
+    WHERE r.name = ? AND f.digest = ?
+  UNION
+    SELECT m.id, m.repo, m.digest
+    FROM users u
+    JOIN manifest_refs f ON f.repo = u.repo AND f.digest = u.digest
+    JOIN manifests m ON m.id = f.manifest
+    WHERE f.is_manifest
+)
+SELECT t.name
+FROM users u
+JOIN tags t ON t.manifest = u.id
+ORDER BY t.name`
 )
 
 // Tag implements meta.Tags.
@@ -98,4 +124,9 @@ func (t *tx) TagNames(repo, after string, limit int) ([]string, error) {
 // TagsOf implements meta.Tags.
 func (t *tx) TagsOf(repo string, d oci.Digest) ([]string, error) {
 	return list(t, column[string], selectTagsOf, repo, d)
+}
+
+// TagsUsing implements meta.Tags.
+func (t *tx) TagsUsing(repo string, d oci.Digest) ([]string, error) {
+	return list(t, column[string], selectTagsUsing, repo, d, repo, d)
 }

@@ -1,4 +1,6 @@
-package gate
+// Package login takes the passwords that requests bring: it bounds them, takes
+// none over a connection that others can read, and records failures.
+package login
 
 import (
 	"errors"
@@ -19,36 +21,46 @@ const (
 	maxPassword = 4096
 )
 
-// errReadable is for those who could only sign in by sending a password for
-// others to read.
-var errReadable = oci.Errorf(oci.Denied, "this connection can be read by others, so no password is taken over it: use https")
+// ErrReadable is for those who could only sign in by sending a secret for others
+// to read.
+var ErrReadable = oci.Errorf(oci.Denied, "this connection can be read by others, so no password is taken over it: use https")
 
-// authenticate returns who is asking. A request without credentials is the
-// anonymous identity's; one with wrong ones is nobody's.
-func (g *Gate) authenticate(r *http.Request) (access.Identity, error) {
-	values := r.Header.Values("Authorization")
-	if len(values) == 0 {
-		return access.Anonymous(), nil
-	}
+// Desk is where people sign in. Its fields are set before its first use.
+type Desk struct {
+	Passwords authn.Password // nil: no passwords are taken, everybody is anonymous
+	Audit     audit.Func
+}
+
+// Basic returns who signed the request with a user name and a password
+// (RFC 7617). It is for requests with exactly one Authorization header.
+//
+// Errors: Unauthorized; Denied on a connection that others can read;
+// TooManyRequests; Unavailable.
+func (d *Desk) Basic(r *http.Request) (access.Identity, error) {
 	user, password, ok := r.BasicAuth()
-	if len(values) > 1 || !ok {
+	if len(r.Header.Values("Authorization")) != 1 || !ok {
 		return access.Identity{}, oci.Errorf(oci.Unauthorized, "the credentials of the request cannot be read: sign in with a user name and a password")
 	}
-	if g.Login == nil { // an open registry: whoever one claims to be, one may do the same
+	return d.Check(r, user, password)
+}
+
+// Check is Basic for a name and a password that came in another way.
+func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, error) {
+	if d.Passwords == nil { // an open registry: whoever one claims to be, one may do the same
 		return access.Anonymous(), nil
 	}
 	if !reqctx.ClientOf(r.Context()).Private {
 		return access.Identity{}, oci.Errorf(oci.Denied, "a password came over a connection that others can read: use https, and change that password")
 	}
 	if user == "" || len(user) > maxUser || len(password) > maxPassword || strings.ContainsAny(user, "\x00\r\n:") {
-		return access.Identity{}, g.loginFailed(r, "", "malformed user name or password")
+		return access.Identity{}, d.failed(r, "", "malformed user name or password")
 	}
-	who, err := g.Login.VerifyPassword(r.Context(), user, password)
+	who, err := d.Passwords.VerifyPassword(r.Context(), user, password)
 	switch {
 	case err == nil:
 		return who, nil
 	case errors.Is(err, authn.ErrNoMatch), errors.Is(err, authn.ErrWrongPassword):
-		return access.Identity{}, g.loginFailed(r, user, err.Error())
+		return access.Identity{}, d.failed(r, user, err.Error())
 	case errors.Is(err, authn.ErrBusy):
 		return access.Identity{}, oci.Errorf(oci.TooManyRequests, "too many passwords are being checked: try again in a moment").Because(err)
 	default:
@@ -56,15 +68,10 @@ func (g *Gate) authenticate(r *http.Request) (access.Identity, error) {
 	}
 }
 
-func (g *Gate) loginFailed(r *http.Request, user, why string) error {
-	g.Audit(r.Context(), audit.Record{
+func (d *Desk) failed(r *http.Request, user, why string) error {
+	d.Audit(r.Context(), audit.Record{
 		RequestID: reqctx.ID(r.Context()), Client: reqctx.ClientOf(r.Context()).Addr,
 		Who: access.Identity{User: user}, Outcome: audit.LoginFailed, Rule: why,
 	})
 	return oci.Errorf(oci.Unauthorized, "user name or password is wrong")
-}
-
-// challenge tells a client how to sign in (RFC 7617).
-func (g *Gate) challenge() string {
-	return fmt.Sprintf(`Basic realm=%q, charset="UTF-8"`, g.Realm)
 }

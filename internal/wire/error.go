@@ -1,14 +1,11 @@
-package gate
+package wire
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/reqctx"
@@ -45,67 +42,68 @@ var answers = [oci.Kinds]answer{ //nolint:gochecknoglobals // a lookup table, ne
 	oci.NoSpace:             {http.StatusInsufficientStorage, "UNAVAILABLE"},
 	oci.Unavailable:         {http.StatusServiceUnavailable, "UNAVAILABLE"},
 	oci.NotFound:            {http.StatusNotFound, "NOT_FOUND"},
+	oci.BadRequest:          {http.StatusBadRequest, "BAD_REQUEST"},
+	oci.BadGateway:          {http.StatusBadGateway, "UNAVAILABLE"},
+	oci.GatewayTimeout:      {http.StatusGatewayTimeout, "UNAVAILABLE"},
 }
 
 // retryAfter is when a client that was put off should come back, in seconds.
 const retryAfter = 5
 
-// errorBody is the form of an error answer (distribution-spec, "Error Codes").
-type errorBody struct {
-	Errors []errorEntry `json:"errors"`
+// ErrorList is the form of an error answer (distribution-spec, "Error Codes").
+type ErrorList struct {
+	Errors []ErrorEntry `json:"errors"`
 }
 
-type errorEntry struct {
+// ErrorEntry is one error of an answer.
+type ErrorEntry struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Detail  any    `json:"detail,omitempty"`
 }
 
-// WriteError answers a request with an error. What is not an *oci.Error is told
-// to the log alone; the client gets the identifier of the request.
-func (g *Gate) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	var known *oci.Error
-	if !errors.As(err, &known) || known.Kind == oci.Internal {
-		known = oci.Errorf(oci.Internal, "internal error: tell the operator of the registry the request %s", reqctx.ID(r.Context()))
-	}
+// Describe returns what a client is told about err: the status and the body. What
+// is not an *oci.Error is told to the log alone; the client gets the identifier
+// of the request.
+func Describe(r *http.Request, err error) (int, ErrorList) {
+	known := knownError(r, err)
 	to := answers[known.Kind]
-	g.logError(r, to.status, err)
-	h := w.Header()
-	switch known.Kind {
-	case oci.Unauthorized:
-		h.Set("WWW-Authenticate", g.challenge())
-	case oci.TooManyRequests, oci.Unavailable, oci.BlobUploadBusy:
-		h.Set("Retry-After", strconv.Itoa(retryAfter))
-	case oci.Unsupported:
-		if methods := allowed(err); methods != nil {
-			h.Set("Allow", strings.Join(methods, ", "))
-		}
-	default: // no header of its own
-	}
-	writeJSON(w, to.status, errorBody{Errors: []errorEntry{{Code: to.code, Message: known.Message, Detail: known.Detail}}})
+	return to.status, ErrorList{Errors: []ErrorEntry{{Code: to.code, Message: known.Message, Detail: known.Detail}}}
 }
 
-// logError logs what the operator should see: faults of ours, not of clients.
-func (g *Gate) logError(r *http.Request, status int, err error) {
+func knownError(r *http.Request, err error) *oci.Error {
+	var known *oci.Error
+	if !errors.As(err, &known) || known.Kind == oci.Internal {
+		return oci.Errorf(oci.Internal, "internal error: tell the operator of the registry the request %s", reqctx.ID(r.Context()))
+	}
+	return known
+}
+
+// Error answers a request with an error. Faults of ours, not of clients, go to
+// the log.
+func Error(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	status, body := Describe(r, err)
+	LogFault(r, log, status, err)
+	SetRetryAfter(w, r, err)
+	if JSON(w, status, JSONType, body) != nil { // a detail that is not JSON: a mistake of ours
+		body.Errors[0].Detail = nil
+		_ = JSON(w, status, JSONType, body) // strings are JSON
+	}
+}
+
+// SetRetryAfter tells a client that is put off when to come back.
+func SetRetryAfter(w http.ResponseWriter, r *http.Request, err error) {
+	switch knownError(r, err).Kind {
+	case oci.TooManyRequests, oci.Unavailable, oci.BlobUploadBusy:
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	default: // no use in coming back
+	}
+}
+
+// LogFault logs what the operator should see.
+func LogFault(r *http.Request, log *slog.Logger, status int, err error) {
 	if status < http.StatusInternalServerError || errors.Is(err, context.Canceled) {
 		return
 	}
-	g.Log.ErrorContext(r.Context(), "request failed", "id", reqctx.ID(r.Context()), "method", r.Method, "path", r.URL.Path, "err", err)
-}
-
-// writeJSON answers with a JSON value.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil { // a detail that is not JSON: a mistake of ours
-		body.Reset()
-		fmt.Fprintf(&body, `{"errors":[{"code":"UNKNOWN","message":"internal error"}]}`)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(body.Len()))
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // the client may be gone
+	log.ErrorContext(r.Context(), "request failed", "id", reqctx.ID(r.Context()), "method", r.Method, "path", r.URL.Path, "err", err)
 }

@@ -1,0 +1,64 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/moorgate/moorgate/internal/wire"
+)
+
+// readyTimeout bounds the answer to one probe.
+const readyTimeout = 10 * time.Second
+
+// health answers the probes of an orchestrator, on an address of its own: what
+// clients reach shows nothing but the API.
+type health struct {
+	s     *Server
+	ready func(context.Context) error
+}
+
+// openHealth listens for probes if the configuration says where.
+func (s *Server) openHealth(ctx context.Context, ready func(context.Context) error) error {
+	if s.cfg.Health.Listen == "" {
+		return nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Health.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s for probes (health.listen): %w", s.cfg.Health.Listen, err)
+	}
+	s.later(listener)
+	h := &health{s: s, ready: ready}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { h.answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { h.answer(w, h.check(r.Context())) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: readyTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	s.tasks = append(s.tasks, func(ctx context.Context) {
+		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+		defer stop()
+		if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "cannot answer probes", "err", err)
+		}
+	})
+	s.log.InfoContext(ctx, "answering probes", "url", "http://"+listener.Addr().String()+"/readyz")
+	return nil
+}
+
+func (h *health) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	return h.ready(ctx)
+}
+
+// answer says what is wrong in full: those who probe are the operator's.
+func (h *health) answer(w http.ResponseWriter, err error) {
+	if err != nil {
+		h.s.log.Warn("not ready", "err", err)
+		_ = wire.JSON(w, http.StatusServiceUnavailable, wire.JSONType, map[string]string{"status": "not ready", "error": err.Error()})
+		return
+	}
+	_ = wire.JSON(w, http.StatusOK, wire.JSONType, map[string]string{"status": "ok"})
+}

@@ -1,0 +1,112 @@
+// Package control is the operator's door to a running server: a Unix socket in
+// its data directory, which only the user of the server can open.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/refresh"
+	"github.com/moorgate/moorgate/internal/token"
+)
+
+// RefreshTokens are the refresh tokens of a server; *refresh.Tokens are.
+type RefreshTokens interface {
+	List(ctx context.Context, user string) ([]refresh.Entry, error)
+	Revoke(ctx context.Context, id string) error
+	RevokeUser(ctx context.Context, user string) (int, error)
+}
+
+// Keys are the signing keys of a server; *token.Keys are.
+type Keys interface {
+	List() []token.KeyInfo
+	Rotate() (token.Rotation, error)
+}
+
+// Handler answers the operator. What is nil is not there on this server, and
+// the answer says so.
+type Handler struct {
+	RefreshTokens RefreshTokens
+	Keys          Keys
+	RotateNow     func() (token.Rotation, error) // Rotate to a key that signs at once
+	Audit         audit.Func                     // of changes; what is only looked at is not recorded
+	Log           *slog.Logger
+}
+
+// Operations in the audit records.
+const (
+	opTokenRevoke = "token-revoke"
+	opKeyRotate   = "key-rotate"
+)
+
+// failure is the answer to a request that failed.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// Answers and questions.
+type (
+	tokenList struct {
+		Tokens []refresh.Entry `json:"tokens"`
+	}
+	keyList struct {
+		Keys []token.KeyInfo `json:"keys"`
+	}
+	revoked struct {
+		Revoked int `json:"revoked"`
+	}
+)
+
+// errAbsent says that the server has no such part.
+var errAbsent = errors.New("not on this server")
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.Handle("GET /tokens", answer(h.listTokens))
+	mux.Handle("DELETE /tokens", answer(h.revokeUser))
+	mux.Handle("DELETE /tokens/{id}", answer(h.revokeToken))
+	mux.Handle("GET /keys", answer(h.listKeys))
+	mux.Handle("POST /keys", answer(h.rotate))
+	mux.ServeHTTP(w, r)
+}
+
+// answer is a handler that answers with a value in JSON, or an error.
+type answer func(*http.Request) (any, error)
+
+func (f answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status := http.StatusOK
+	value, err := f(r)
+	if err != nil {
+		status, value = statusOf(err), failure{err.Error()}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(value) // nobody is left to be told
+}
+
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, errAbsent):
+		return http.StatusNotImplemented
+	case errors.Is(err, errBad):
+		return http.StatusBadRequest
+	case errors.Is(err, refresh.ErrInvalid):
+		return http.StatusNotFound
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// record tells the audit about a change.
+func (h *Handler) record(ctx context.Context, operation, what string) {
+	h.Audit(ctx, audit.Record{
+		Who:       access.Identity{User: "operator", Source: "control"},
+		Scope:     access.Scope{Action: access.Admin},
+		Operation: operation, Outcome: audit.Allowed, Rule: what,
+	})
+}

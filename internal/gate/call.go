@@ -1,0 +1,144 @@
+package gate
+
+import (
+	"context"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/login"
+	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/reqctx"
+	"github.com/moorgate/moorgate/internal/route"
+)
+
+// Call is a request that has passed the gate.
+type Call struct {
+	Request *route.Request
+	Who     access.Identity
+
+	ctx     context.Context //nolint:containedctx // that of the request, which is as old; for the audit
+	caller  caller
+	policy  *access.Policy // the same from beginning to end
+	at      access.Circumstances
+	audit   audit.Func
+	private bool // nobody can read along
+}
+
+// Can asks whether the caller may do s, and records the answer: nil, or an error
+// of kind Denied that names the rule. It is for what is about to happen.
+func (c *Call) Can(s access.Scope) error {
+	d := c.decide(s)
+	c.record(s, d)
+	if d.Allowed {
+		return nil
+	}
+	return denial(oci.Denied, s, d)
+}
+
+// May is Can for choosing among several things, of which none has to happen: it
+// records nothing.
+func (c *Call) May(s access.Scope) bool { return c.decide(s).Allowed }
+
+// Sees reports whether the policy allows s, whatever the token of the caller
+// grants: for the entries of a list that the token covers as a whole. It records
+// nothing.
+func (c *Call) Sees(s access.Scope) bool {
+	return c.policy.Decide(access.Question{Who: c.Who, Scope: s, At: c.at}).Allowed
+}
+
+// beyondToken is the rule where the policy allows what the token does not.
+const beyondToken = "the token does not grant it"
+
+// decide is the one place where a right is decided: by the policy, below the
+// ceiling of the token.
+func (c *Call) decide(s access.Scope) access.Decision {
+	d := c.policy.Decide(access.Question{Who: c.Who, Scope: s, At: c.at})
+	if d.Allowed && !c.caller.ceiling.Covers(s) {
+		return access.Decision{Rule: beyondToken}
+	}
+	return d
+}
+
+// authorize asks about all that the request needs to begin.
+func (c *Call) authorize() error {
+	if c.Request.Kind == route.Ping {
+		return c.greet()
+	}
+	for _, scope := range c.Request.Scopes() {
+		d := c.decide(scope)
+		c.record(scope, d)
+		if !d.Allowed {
+			return c.denied(scope, d)
+		}
+	}
+	return nil
+}
+
+// greet answers the question by which clients find out whether they have to sign
+// in, and whether their password is right: anybody may ask who has shown
+// credentials.
+func (c *Call) greet() error {
+	switch {
+	case c.caller.signed || c.policy.Unrestricted():
+		return nil
+	case !c.private:
+		return login.ErrReadable
+	default:
+		return oci.ErrUnauthorized
+	}
+}
+
+// denied is what the caller learns: that signing in, or a better token, may help;
+// that there is no such repository, if it may not even know of it; or that it may
+// not.
+func (c *Call) denied(s access.Scope, d access.Decision) error {
+	switch {
+	case c.Who.IsAnonymous() && !c.private:
+		return login.ErrReadable // no challenge: it would bring the password over the wire
+	case c.Who.IsAnonymous() || d.Rule == beyondToken:
+		err := denial(oci.Unauthorized, s, d)
+		if c.caller.ceiling != nil {
+			return err.Because(errInsufficientScope)
+		}
+		return err
+	case s.Repo != "" && !c.Sees(access.Scope{Action: access.Pull, Repo: s.Repo}):
+		return denial(oci.NameUnknown, s, d)
+	default:
+		return denial(oci.Denied, s, d)
+	}
+}
+
+// denial words a refusal. Its detail names the rule that decided.
+func denial(kind oci.Kind, s access.Scope, d access.Decision) *oci.Error {
+	err := oci.Errorf(kind, "you may not %s %s: %s", s.Action, scopeName(s), d.Rule)
+	switch kind {
+	case oci.Unauthorized:
+		err.Message = "authentication required to " + string(s.Action) + " " + scopeName(s)
+	case oci.NameUnknown:
+		err.Message = "repository name not known to registry, or not to you"
+	default:
+	}
+	return err.WithDetail(map[string]string{"action": string(s.Action), "name": s.Repo, "tag": s.Tag, "rule": d.Rule})
+}
+
+func scopeName(s access.Scope) string {
+	switch {
+	case s.Repo == "":
+		return "in this registry"
+	case s.Tag == "":
+		return s.Repo
+	default:
+		return s.Repo + ":" + s.Tag
+	}
+}
+
+func (c *Call) record(s access.Scope, d access.Decision) {
+	outcome := audit.Denied
+	if d.Allowed {
+		outcome = audit.Allowed
+	}
+	c.audit(c.ctx, audit.Record{
+		RequestID: reqctx.ID(c.ctx), Client: c.at.Client,
+		Who: c.Who, Scope: s, Operation: c.Request.Kind.String(), Outcome: outcome, Rule: d.Rule,
+	})
+}

@@ -1,0 +1,117 @@
+package token
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moorgate/moorgate/internal/access"
+)
+
+const (
+	// maxToken bounds a token in bytes. Servers of HTTP refuse larger headers.
+	maxToken = 16 << 10
+
+	maxUser = 255 // bytes of a sub (OpenID Connect Core, section 2)
+
+	// backdate is how long before it was issued a token is valid: the clocks of
+	// registries are behind by a bit.
+	backdate = 10 * time.Second
+)
+
+// body is the payload of a token of ours (RFC 7519; Docker token specification).
+// aud is a string and not a list: registry 2 takes nothing else.
+type body struct {
+	Issuer    string         `json:"iss"`
+	Subject   string         `json:"sub"`
+	Audience  string         `json:"aud"`
+	Expires   int64          `json:"exp"`
+	NotBefore int64          `json:"nbf"`
+	IssuedAt  int64          `json:"iat"`
+	ID        string         `json:"jti"`
+	Access    []access.Grant `json:"access"`
+	Ours      *ours          `json:"moorgate,omitempty"`
+}
+
+// ours is the claim "moorgate": what the standard has no claim for.
+type ours struct {
+	Source string   `json:"source"`
+	Groups []string `json:"groups"`
+}
+
+// Sign returns a token: a JWS in compact form. With chain it carries the
+// certificate of its key (x5c), for registries that have the authority in their
+// "rootcertbundle"; a registry with only a JWKS refuses such a token. Without
+// IssuedAt it is issued now; without an ID it gets a random one.
+func (k *Keys) Sign(c Claims, chain bool) (string, error) {
+	now := k.options.Now()
+	if c.IssuedAt.IsZero() {
+		c.IssuedAt = now
+	}
+	if c.ID == "" {
+		c.ID = rand.Text()
+	}
+	if err := k.check(c); err != nil {
+		return "", fmt.Errorf("cannot sign a token: %w", err)
+	}
+	payload, err := json.Marshal(c.body())
+	if err != nil {
+		return "", err
+	}
+	key := k.current.Load().signer(now)
+	signer := key.plain
+	if chain {
+		signer = key.chained
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", err
+	}
+	text, err := signed.CompactSerialize()
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxToken {
+		return "", fmt.Errorf("the token of %q would be %d bytes long, more than %d: it has %d groups and %d grants", c.Who.User, len(text), maxToken, len(c.Who.Groups), len(c.Access))
+	}
+	return text, nil
+}
+
+// check refuses what a Verifier would refuse.
+func (k *Keys) check(c Claims) error {
+	life := c.Expires.Sub(c.IssuedAt)
+	switch {
+	case c.Issuer == "" || c.Audience == "":
+		return errors.New("it has no issuer or no audience")
+	case len(c.Access) > maxGrants:
+		return fmt.Errorf("it has more than %d grants", maxGrants)
+	case life <= 0:
+		return errors.New("it would expire before it is issued")
+	case life > k.options.MaxTTL: // its key might be gone before it
+		return fmt.Errorf("it would live for %v, and tokens live for %v at most", life, k.options.MaxTTL)
+	}
+	return checkUser(c.Who.User)
+}
+
+func (c Claims) body() body {
+	b := body{
+		Issuer:    c.Issuer,
+		Subject:   c.Who.User,
+		Audience:  c.Audience,
+		Expires:   c.Expires.Unix(),
+		NotBefore: c.IssuedAt.Add(-backdate).Unix(),
+		IssuedAt:  c.IssuedAt.Unix(),
+		ID:        c.ID,
+		Access:    make([]access.Grant, len(c.Access)), // never null
+	}
+	for i, g := range c.Access {
+		b.Access[i] = g
+		b.Access[i].Actions = append([]string{}, g.Actions...)
+	}
+	if !c.Who.IsAnonymous() {
+		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...)}
+	}
+	return b
+}

@@ -1,0 +1,141 @@
+package tokenapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/refresh"
+	"github.com/moorgate/moorgate/internal/reqctx"
+	"github.com/moorgate/moorgate/internal/token"
+)
+
+// maxAccess bounds the access list of a token, in bytes of JSON. Clients send the
+// token in a header, of which servers take 8 to 16 KiB.
+const maxAccess = 6 << 10
+
+// issued is a token, and what the client is told beside it.
+type issued struct {
+	token    string
+	refresh  string // "" for none
+	issuedAt time.Time
+	access   []access.Grant
+}
+
+// identify returns who is asking.
+func (a *API) identify(r *http.Request, q *request) (access.Identity, error) {
+	switch {
+	case q.grantType == passwordGrant:
+		return a.Login.Check(r, q.user, q.password)
+	case q.grantType == refreshGrant:
+		return a.redeem(r, q)
+	case len(r.Header.Values("Authorization")) > 0:
+		return a.Login.Basic(r)
+	default:
+		return access.Anonymous(), nil
+	}
+}
+
+// redeem returns who signed in when the refresh token was issued.
+func (a *API) redeem(r *http.Request, q *request) (access.Identity, error) {
+	switch {
+	case a.Refresh == nil:
+		return access.Identity{}, &oauthError{"unsupported_grant_type", badRequest("this server gives out no refresh tokens: sign in with a password")}
+	case !reqctx.ClientOf(r.Context()).Private:
+		return access.Identity{}, oci.Errorf(oci.Denied, "a refresh token came over a connection that others can read: use https, and have that token revoked")
+	case len(q.refresh) > maxRefresh:
+		return access.Identity{}, a.loginFailed(r, refresh.ErrInvalid)
+	}
+	who, err := a.Refresh.Redeem(r.Context(), q.refresh, q.service)
+	switch {
+	case errors.Is(err, refresh.ErrInvalid):
+		return access.Identity{}, a.loginFailed(r, err)
+	case err != nil:
+		return access.Identity{}, cannotRefresh(err)
+	case who.IsAnonymous(): // cannot be; a token of nobody is a mistake of ours
+		return access.Identity{}, errors.New("a refresh token belongs to nobody")
+	default:
+		return who, nil
+	}
+}
+
+// loginFailed records that somebody came with a bad refresh token.
+func (a *API) loginFailed(r *http.Request, err error) error {
+	a.Audit(r.Context(), audit.Record{
+		RequestID: reqctx.ID(r.Context()), Client: reqctx.ClientOf(r.Context()).Addr,
+		Operation: operation, Outcome: audit.LoginFailed, Rule: err.Error(),
+	})
+	return oci.Errorf(oci.Unauthorized, "the refresh token is not valid any more, or not for this service: log in again")
+}
+
+func cannotRefresh(err error) error {
+	return oci.Errorf(oci.Unavailable, "refresh tokens are not available now: try again later").Because(err)
+}
+
+// issue makes the token.
+func (a *API) issue(r *http.Request, q *request, who access.Identity) (*issued, error) {
+	client := reqctx.ClientOf(r.Context())
+	if !who.IsAnonymous() && !client.Private { // a token is a secret as well
+		return nil, oci.Errorf(oci.Denied, "this connection can be read by others, so no token is sent over it: use https")
+	}
+	now := a.Now().UTC()
+	p := &petition{
+		api: a, ctx: r.Context(), policy: a.Policy(), gate: a.Services[q.service].Gate, who: who,
+		at: access.Circumstances{Client: client.Addr, TLS: client.TLS, Agent: r.UserAgent(), Time: now},
+	}
+	t := &issued{issuedAt: now.Truncate(time.Second), access: p.grants(q.scopes)}
+	if text, err := json.Marshal(t.access); err != nil || len(text) > maxAccess {
+		return nil, &oauthError{"invalid_scope", badRequest("the token would be too long for clients to send: ask for fewer scopes").Because(err)}
+	}
+	var err error
+	if t.token, err = a.sign(q, t, who); err != nil {
+		return nil, err
+	}
+	t.refresh, err = a.refreshToken(r, q, who)
+	return t, err
+}
+
+func (a *API) sign(q *request, t *issued, who access.Identity) (string, error) {
+	signed, err := a.Sign(token.Claims{
+		Issuer: a.Issuer, Audience: q.service, Who: who, Access: t.access,
+		ID: a.NewID(), IssuedAt: t.issuedAt, Expires: t.issuedAt.Add(a.TTL),
+	}, a.Services[q.service].Chain)
+	if err != nil {
+		return "", fmt.Errorf("sign a token for %q: %w", q.service, err)
+	}
+	return signed, nil
+}
+
+// refreshToken returns the refresh token to send along: the one that the client
+// came with, or a new one if it wants one and can have one.
+func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (string, error) {
+	if q.grantType == refreshGrant {
+		return q.refresh, nil
+	}
+	if !q.offline || a.Refresh == nil || who.IsAnonymous() {
+		return "", nil
+	}
+	text, err := a.Refresh.Issue(r.Context(), who, q.service, q.client)
+	switch {
+	case errors.Is(err, authn.ErrNoMatch): // the client goes on using the password
+		return "", nil
+	case err != nil:
+		return "", cannotRefresh(err)
+	}
+	// The token is bound to the password of this moment. Was that the one that
+	// the client knows?
+	again, err := a.identify(r, q)
+	if err == nil && again.Key() != who.Key() {
+		err = oci.Errorf(oci.Unauthorized, "the user has changed meanwhile: log in again")
+	}
+	if err != nil {
+		return "", err
+	}
+	return text, nil
+}

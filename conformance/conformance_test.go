@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ func TestConformance(t *testing.T) {
 	program := buildSuite(t)
 	wirings := []struct {
 		name  string
+		role  string // "" for serve
 		start func(t *testing.T) (flags []string, settings map[string]string)
 		// What this wiring has off: switches of the suite, and rows in its tables.
 		off, disabled []string
@@ -29,12 +31,19 @@ func TestConformance(t *testing.T) {
 			name: "default configuration", start: defaultConfiguration, url: "URL: http://",
 			off: []string{"data.sparse"}, disabled: []string{"Sparse Manifests"},
 		},
+		{name: "a user with two repositories, by password", start: twoRepositories("basic"), url: "URL: https://", login: true},
+		{name: "a user with two repositories, by token", start: twoRepositories("bearer"), url: "URL: https://", login: true},
+		{name: "gateway, by password", role: "proxy", start: gateway("basic"), url: "URL: https://", login: true},
+		{name: "gateway, by token", role: "proxy", start: gateway("bearer"), url: "URL: https://", login: true},
 	}
 	for _, w := range wirings {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			flags, settings := w.start(t)
-			server := testserver.Start(t, flags...)
+			if w.role == "" {
+				w.role = "serve"
+			}
+			server := testserver.StartAs(t, w.role, flags...)
 			settings["OCI_REGISTRY"] = server.Addr
 			o := runSuite(t, program, filepath.Base(t.Name()), settings)
 			t.Logf("%s: %s", w.name, o)
@@ -78,10 +87,42 @@ func loginOverTLS(t *testing.T) ([]string, map[string]string) {
 	return flags, settings
 }
 
+// rules let alice do what the suite does in its two repositories, and nobody
+// anything else.
+const rules = `
+access:
+  rules:
+    - {who: "user:alice", may: [pull, push, delete], repos: [conformance/repo1, conformance/repo2]}
+`
+
+// twoRepositories is loginOverTLS for a user who may do nothing but that.
+func twoRepositories(challenge string) func(t *testing.T) ([]string, map[string]string) {
+	return func(t *testing.T) ([]string, map[string]string) {
+		flags, settings := loginOverTLS(t)
+		flags[slices.Index(flags, "--config")+1] = configFile(t, "registry: {sparse: true}\ntoken: {challenge: "+challenge+"}\n"+rules)
+		return flags, settings
+	}
+}
+
+// gateway is twoRepositories at a gateway, in front of an open registry.
+func gateway(challenge string) func(t *testing.T) ([]string, map[string]string) {
+	return func(t *testing.T) ([]string, map[string]string) {
+		behind := testserver.Start(t, "--open", "--config", sparseConfig(t))
+		flags, settings := loginOverTLS(t)
+		flags[slices.Index(flags, "--config")+1] = configFile(t, "token: {challenge: "+challenge+"}\n"+rules)
+		return append(flags, "--upstream", behind.URL), settings
+	}
+}
+
 func sparseConfig(t *testing.T) string {
 	t.Helper()
+	return configFile(t, "registry:\n  sparse: true\n")
+}
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "moorgate.yaml")
-	if err := os.WriteFile(path, []byte("registry:\n  sparse: true\n"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

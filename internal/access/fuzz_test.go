@@ -142,7 +142,7 @@ func (d *dice) question() access.Question {
 			"", "a", "b", "c", "a/b", "a/a", "b/b", "ab/x", "alice", "alice/x", "a/alice", "ci-alice/b", "a/ci-bob", "a/x/y/b", "x/a/y/b/z", "x-bob/a/b", "a/b/c", "a/alice/b",
 			"a/alice/x/b", "a/b/", "/a", "a//b", "A/b",
 		}),
-		Tag: pick(d, []string{"", "*", "v1", "v2", "v1.2", "latest", "dev-1"}),
+		Tag: pick(d, []string{"", access.EveryTag, access.SomeTag, "v1", "v2", "v1.2", "latest", "dev-1"}),
 	}
 	q.At.TLS = d.roll(2) == 0
 	return q
@@ -241,6 +241,8 @@ func naiveTag(r access.Rule, s access.Scope) bool {
 		return len(r.May) > 0 && slices.Contains([]access.Action{access.Pull, access.Push, access.List}, s.Action)
 	case s.Tag == access.EveryTag:
 		return len(r.Deny) > 0
+	case s.Tag == access.SomeTag:
+		return len(r.May) > 0
 	}
 	return slices.ContainsFunc(r.Tags, func(g string) bool { return doublestar.MatchUnvalidated(g, s.Tag) })
 }
@@ -253,7 +255,7 @@ func naiveConditions(r access.Rule, q access.Question, groups []string) bool {
 		case "request.tls":
 			return q.At.TLS
 		case `tag == "v1"`:
-			return q.Scope.Tag == "v1" || q.Scope.Tag == access.EveryTag && unsure
+			return q.Scope.Tag == "v1" || q.Scope.Tag == access.EveryTag && unsure || q.Scope.Tag == access.SomeTag && !unsure
 		case `who.user == "alice"`:
 			return q.Who.User == "alice"
 		case `"ext" in who.groups`:

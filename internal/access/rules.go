@@ -51,6 +51,8 @@ type Rules struct {
 // list, for these need it, but not to delete: that takes more than the tags
 // named. It denies nothing of it. When EveryTag is asked for, a rule allows only
 // if it does not depend on the tag, and denies even if it is about some tags.
+// When SomeTag is asked for, it is the other way round: a rule allows if it does
+// so for any tag, and denies only if it does so for all.
 //
 // # Conditions
 //

@@ -10,6 +10,7 @@ import (
 // warn tells of rules that work, but not as their author can mean it.
 func warn(r Rules, rules []*rule, told *mistakes) {
 	said := map[string]int{} // the number of the first rule that says it
+	wide := byFixed(rules)
 	for _, read := range rules {
 		raw, path := r.Rules[read.number-1], at("rules", read.number-1)
 		says := meaning(read, raw)
@@ -17,7 +18,7 @@ func warn(r Rules, rules []*rule, told *mistakes) {
 			told.warn(path, "it says the same as rule %d: remove one of them", first)
 		} else {
 			said[says] = read.number
-			if other, why := idle(read, raw, rules, r.Groups); other != nil {
+			if other, why := idle(read, raw, wide, r.Groups); other != nil {
 				told.warn(path, why, other.number)
 			}
 		}
@@ -54,19 +55,48 @@ func usesGroup(rules []Rule, name string) bool {
 	})
 }
 
+// byFixed returns the rules without conditions, by what their globs begin with
+// up to the first wildcard. Only those can cover a glob that begin like it: so
+// not every rule need be compared with every other.
+func byFixed(rules []*rule) map[string][]*rule {
+	found := map[string][]*rule{}
+	for _, r := range rules {
+		if r.when != nil || r.unless != nil {
+			continue
+		}
+		for _, g := range r.repos {
+			n := 0
+			for n < len(g.parts) && (g.parts[n].kind == literal || g.parts[n].kind == caller) {
+				n++
+			}
+			fixed := joined(g.parts[:n])
+			found[fixed] = appendOnce(found[fixed], r)
+		}
+	}
+	return found
+}
+
+func joined(parts []component) string {
+	var b strings.Builder
+	for _, c := range parts {
+		b.WriteString(c.text + "/")
+	}
+	return b.String()
+}
+
 // idle returns a rule because of which r never decides anything, and the format
 // of a message about its number; nil if there is none. It is careful: it finds
 // only what certainly never decides.
-func idle(r *rule, raw Rule, rules []*rule, groups map[string][]string) (*rule, string) {
-	for _, other := range rules {
-		if other == r {
-			continue
-		}
-		if other.when != nil || other.unless != nil || !covers(other, r, groups) {
-			continue
-		}
-		if why := covered(r, raw, other, groups); why != "" {
-			return other, why
+func idle(r *rule, raw Rule, wide map[string][]*rule, groups map[string][]string) (*rule, string) {
+	first := r.repos[0].parts
+	for n := range len(first) + 1 {
+		for _, other := range wide[joined(first[:n])] {
+			if other == r || !covers(other, r, groups) {
+				continue
+			}
+			if why := covered(r, raw, other, groups); why != "" {
+				return other, why
+			}
 		}
 	}
 	return nil, ""

@@ -74,8 +74,10 @@ func guard(c *gate.Call) registry.Guard {
 // registry looks for one, and those that it passes over are no denials: nobody
 // has asked for them.
 func mayRead(c *gate.Call, s access.Scope) error {
-	if c.Request.From == "" && !c.May(s) {
-		return oci.ErrBlobUnknown
+	if c.Request.From == "" {
+		if err := c.Try(s); err != nil {
+			return err
+		}
 	}
 	return c.Can(s)
 }

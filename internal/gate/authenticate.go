@@ -21,11 +21,13 @@ type caller struct {
 	signed  bool           // credentials were shown, if only a token for nobody
 }
 
-// Why a token is refused (RFC 6750, section 3.1).
-var (
-	errInvalidToken      = errors.New("invalid_token")
-	errInsufficientScope = errors.New("insufficient_scope")
-)
+// errInvalidToken is why a token is refused (RFC 6750, section 3.1).
+var errInvalidToken = errors.New("invalid_token")
+
+// insufficientScope is the other reason: a token lacks a grant.
+type insufficientScope struct{ lacks access.Grant }
+
+func (e *insufficientScope) Error() string { return "insufficient_scope" }
 
 // authenticate returns who is asking. A request without credentials is the
 // anonymous identity's; one with wrong ones is nobody's.

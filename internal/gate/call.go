@@ -25,19 +25,31 @@ type Call struct {
 }
 
 // Can asks whether the caller may do s, and records the answer: nil, or an error
-// of kind Denied that names the rule. It is for what is about to happen.
+// of kind Denied that names the rule, or of kind Unauthorized where a better token
+// would do. It is for what is about to happen.
 func (c *Call) Can(s access.Scope) error {
 	d := c.decide(s)
 	c.record(s, d)
-	if d.Allowed {
-		return nil
-	}
-	return denial(oci.Denied, s, d)
+	return c.answer(s, d)
 }
 
-// May is Can for choosing among several things, of which none has to happen: it
+// Try is Can for choosing among several things, of which none has to happen: it
 // records nothing.
+func (c *Call) Try(s access.Scope) error { return c.answer(s, c.decide(s)) }
+
+// May is Try for those who do not ask why.
 func (c *Call) May(s access.Scope) bool { return c.decide(s).Allowed }
+
+func (c *Call) answer(s access.Scope, d access.Decision) error {
+	switch {
+	case d.Allowed:
+		return nil
+	case d.Rule == beyondToken:
+		return c.insufficient(s, d)
+	default:
+		return denial(oci.Denied, s, d)
+	}
+}
 
 // Sees reports whether the policy allows s, whatever the token of the caller
 // grants: for the entries of a list that the token covers as a whole. It records
@@ -95,17 +107,20 @@ func (c *Call) denied(s access.Scope, d access.Decision) error {
 	switch {
 	case c.Who.IsAnonymous() && !c.private:
 		return login.ErrReadable // no challenge: it would bring the password over the wire
-	case c.Who.IsAnonymous() || d.Rule == beyondToken:
-		err := denial(oci.Unauthorized, s, d)
-		if c.caller.ceiling != nil {
-			return err.Because(errInsufficientScope)
-		}
-		return err
+	case c.caller.ceiling != nil && (c.Who.IsAnonymous() || d.Rule == beyondToken):
+		return c.insufficient(s, d)
+	case c.Who.IsAnonymous():
+		return denial(oci.Unauthorized, s, d)
 	case s.Repo != "" && !c.Sees(access.Scope{Action: access.Pull, Repo: s.Repo}):
 		return denial(oci.NameUnknown, s, d)
 	default:
 		return denial(oci.Denied, s, d)
 	}
+}
+
+// insufficient is the refusal of a token: one that grants s would do.
+func (c *Call) insufficient(s access.Scope, d access.Decision) error {
+	return denial(oci.Unauthorized, s, d).Because(&insufficientScope{access.GrantFor(s)})
 }
 
 // denial words a refusal. Its detail names the rule that decided.

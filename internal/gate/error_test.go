@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/reqctx"
 )
@@ -163,5 +164,36 @@ func TestAnnotations(t *testing.T) {
 	f.ServeHTTP(wrapper{n}, r.WithContext(reqctx.WithClient(r.Context(), reqctx.Client{Private: true})))
 	if diff := cmp.Diff([]string{"kind=ping", "user=alice"}, n.list); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
+// Where the token of the caller is what is missing, Try and Can say so, and the
+// challenge names what a better one has to grant.
+func TestWhatIsBeyondTheToken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(house(t))
+	f.Tokens = tokens{}
+	f.TokenServer = func(*http.Request) (gate.TokenServer, bool) {
+		return gate.TokenServer{Realm: "https://test/token", Service: "test"}, true
+	}
+	f.do(t, "POST /v2/a/blobs/uploads/?mount="+digest, "Bearer admin repository:a:pull,push")
+	call := f.passed[0]
+	source := access.Scope{Action: access.Pull, Repo: "b"}
+	before := len(f.records)
+	err := call.Try(source)
+	if !errors.Is(err, oci.ErrUnauthorized) || call.May(source) || !call.Sees(source) {
+		t.Errorf("Try: %v, May: %v, Sees: %v", err, call.May(source), call.Sees(source))
+	}
+	if len(f.records) != before {
+		t.Error("an attempt is recorded")
+	}
+	if err := call.Can(source); !errors.Is(err, oci.ErrUnauthorized) || len(f.records) != before+1 {
+		t.Errorf("Can: %v, %d records", err, len(f.records)-before)
+	}
+	f.err = err
+	w := f.do(t, "POST /v2/a/blobs/uploads/?mount="+digest, "Bearer admin repository:a:pull,push")
+	want := `Bearer realm="https://test/token",service="test",scope="repository:a:pull,push repository:b:pull",error="insufficient_scope"`
+	if got := w.Header().Get("WWW-Authenticate"); w.Code != 401 || got != want {
+		t.Errorf("status %d, challenge %s", w.Code, got)
 	}
 }

@@ -142,6 +142,7 @@ func (h *Handler) answer(w http.ResponseWriter, x *exchange, resp *http.Response
 	if err := h.rewrite(x, resp); err != nil {
 		return err
 	}
+	h.sources.note(x.asked, resp.StatusCode)
 	copyToClient(w.Header(), resp.Header)
 	w.WriteHeader(resp.StatusCode)
 	if err := h.copyBody(w, resp); err != nil {

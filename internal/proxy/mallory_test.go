@@ -24,7 +24,7 @@ func TestUploadIDsAreGoodForTheirOwnerInTheirRepositoryOnly(t *testing.T) {
 		"of somebody else":      {"mallory", at},
 		"of another repository": {"alice", "/v2/shared/app2/blobs/uploads/" + id},
 		"in another upstream":   {"alice", "/v2/shared/other/blobs/uploads/" + id},
-		"tampered with":         {"alice", strings.Replace(at, id[40:41], map[bool]string{true: "B", false: "A"}[id[40] == 'A'], 1)},
+		"tampered with":         {"alice", strings.Replace(at, id, id[:40]+map[bool]string{true: "B", false: "A"}[id[40] == 'A']+id[41:], 1)},
 		"cut off":               {"alice", at[:len(at)-1]},
 		"made up":               {"alice", "/v2/shared/app/blobs/uploads/0123456789"},
 	} {

@@ -59,6 +59,7 @@ type Handler struct {
 	Log       *slog.Logger
 
 	locks   locks     // of the tags that are being pushed
+	sources sources   // where blobs were seen
 	buffers sync.Pool // of *[bufferSize]byte
 }
 

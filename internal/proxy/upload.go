@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/route"
 )
 
@@ -17,11 +19,15 @@ func (h *Handler) uploadStart(w http.ResponseWriter, r *http.Request, c *gate.Ca
 		return err
 	}
 	asked := *c.Request
-	if asked.Mount != "" && !h.mayMount(to, c) {
-		// Without the digest too: with a mount it announces no content.
-		asked.Mount, asked.Digest = "", ""
-	}
-	if asked.Mount == "" {
+	if asked.Mount != "" {
+		if asked.From, err = h.mountSource(to, c); err != nil {
+			return err
+		}
+		if asked.From == "" {
+			// Without the digest too: with a mount it announces no content.
+			asked.Mount, asked.Digest = "", ""
+		}
+	} else {
 		asked.From = ""
 	}
 	x, err := newExchange(r, to, c, &asked, asked.URL())
@@ -32,16 +38,34 @@ func (h *Handler) uploadStart(w http.ResponseWriter, r *http.Request, c *gate.Ca
 	return h.stream(w, r, x)
 }
 
-// mayMount reports whether the source of a mount is one that the caller may read,
-// in the same upstream. Which repositories hold a blob the gateway cannot know, so
-// that a mount from nowhere is none.
-func (h *Handler) mayMount(to *Route, c *gate.Call) bool {
-	from := c.Request.From
-	if from == "" {
-		return false
+// mountSource returns the repository that a mount comes from: the one that the
+// client names, or else one where the gateway has seen the blob; "" if there is
+// none, in the same upstream, that the caller may read.
+//
+// Errors: Unauthorized if a better token would do.
+func (h *Handler) mountSource(to *Route, c *gate.Call) (string, error) {
+	candidates := []string{c.Request.From}
+	if c.Request.From == "" {
+		candidates = h.sources.of(c.Request.Mount)
 	}
-	source, err := h.pick(from)
-	return err == nil && source == to && c.Can(access.Scope{Action: access.Pull, Repo: from}) == nil
+	var unauthorized error
+	for _, from := range candidates {
+		if source, err := h.pick(from); err != nil || source != to {
+			continue
+		}
+		scope := access.Scope{Action: access.Pull, Repo: from}
+		err := c.Try(scope)
+		if err == nil || c.Request.From != "" {
+			err = c.Can(scope)
+		}
+		switch {
+		case err == nil:
+			return from, nil
+		case errors.Is(err, oci.ErrUnauthorized) && unauthorized == nil:
+			unauthorized = err
+		}
+	}
+	return "", unauthorized
 }
 
 // uploadSession forwards what is about an upload session, to where the session is

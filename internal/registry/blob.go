@@ -82,7 +82,9 @@ const maxHolders = 1000
 
 // Mount lets repo hold a blob that from holds, or, if from is "", one that any
 // repository holds whose blobs guard lets the caller read. It reports whether
-// it did; if not, the caller has to upload the blob, and does not learn why.
+// it did; if not, the caller has to upload the blob, and does not learn why. Only
+// where a source would be open to better credentials, the error of the guard, of
+// kind Unauthorized, says so.
 func (r *Registry) Mount(ctx context.Context, repo string, d oci.Digest, from string, guard Guard) (bool, error) {
 	source := mountSource{digest: d, from: from, guard: guard}
 	held := false
@@ -151,8 +153,12 @@ func (s mountSource) find(tx meta.Tx) (size int64, found bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
+	var unauthorized error // a source that better credentials would open
 	for _, repo := range repos {
-		if s.guard(Effect{Action: ReadBlob, Repo: repo}) != nil {
+		if err := s.guard(Effect{Action: ReadBlob, Repo: repo}); err != nil {
+			if errors.Is(err, oci.ErrUnauthorized) && unauthorized == nil {
+				unauthorized = err
+			}
 			continue
 		}
 		size, err := tx.BlobSize(repo, s.digest)
@@ -161,5 +167,5 @@ func (s mountSource) find(tx meta.Tx) (size int64, found bool, err error) {
 		}
 		return size, err == nil, err
 	}
-	return 0, false, nil
+	return 0, false, unauthorized
 }

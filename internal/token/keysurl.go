@@ -18,7 +18,7 @@ const (
 )
 
 // retryAfter is how long after a fetch no other one is made for keys that are
-// missing or after a failure.
+// missing or after a failure, or Refresh if that is shorter.
 const retryAfter = 30 * time.Second
 
 // KeysURLOptions say how keys are fetched.
@@ -84,7 +84,7 @@ func (k *KeysURL) Key(ctx context.Context, id string) (Key, error) {
 	switch {
 	case known && now.Sub(last.at) < k.options.Refresh:
 		return key, nil
-	case last != nil && now.Sub(last.tried) < retryAfter:
+	case last != nil && now.Sub(last.tried) < min(retryAfter, k.options.Refresh):
 		return k.answer(last, id)
 	case known && (last.err != nil || now.Sub(last.at) < 2*k.options.Refresh):
 		// The keys are good enough: nobody waits for a URL that may be slow or gone.

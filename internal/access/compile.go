@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -68,6 +69,9 @@ func (c *compiler) repos(path string, raw Rule, r *rule) {
 		}
 		r.repos = append(r.repos, g)
 	}
+	// "*" on some repositories is everything there, and not the registry.
+	r.registry = slices.Contains(slices.Concat(raw.May, raw.Deny), string(Admin)) ||
+		r.actions.has(Admin) && slices.ContainsFunc(r.repos, isEverything)
 	if len(raw.Repos) > 0 {
 		return
 	}

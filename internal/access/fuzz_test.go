@@ -193,6 +193,10 @@ func naiveCounts(rules access.Rules, r access.Rule, q access.Question) bool {
 				return !strings.Contains(g, "${user}") || naiveOwn(q.Who.User)
 			})
 		case access.Admin:
+			named := append(slices.Clone(r.May), r.Deny...)
+			if !slices.Contains(named, "admin") && !slices.Contains(r.Repos, "**") {
+				return false
+			}
 		default:
 			return false
 		}

@@ -13,6 +13,8 @@ type rule struct {
 	when    *condition // nil if there is none
 	unless  *condition
 	text    string // for people
+
+	registry bool // it counts for the registry as a whole: who may administer it
 }
 
 // index finds the rules that can apply to a question. Every rule is there once
@@ -92,11 +94,9 @@ func (sr *subjectRules) add(r *rule) {
 		sr.repos.insert(g.parts, r)
 	}
 	anyone := slices.ContainsFunc(r.repos, func(g glob) bool { return !g.needsCaller() })
-	sr.forAnonymous = sr.forAnonymous || r.allow && (anyone || r.actions.has(Admin))
-	if r.actions.has(Admin) {
-		whole := *r
-		whole.actions = setOf(Admin)
-		sr.registry.add(&whole)
+	sr.forAnonymous = sr.forAnonymous || r.allow && (anyone || r.registry)
+	if r.registry {
+		sr.registry.add(r)
 	}
 	if !r.allow || !r.actions.has(List) {
 		return

@@ -40,8 +40,8 @@ type Rules struct {
 //
 // The registry as a whole (Scope.Repo is empty) can be listed by whom a rule lets
 // list any repository; conditions and denials are looked at for each entry.
-// It can be administered by whom a rule gives the action admin, whatever its
-// repositories. Nothing else can be done with it.
+// It can be administered by whom a rule gives the action admin by name, or "*" on
+// all repositories, "**". Nothing else can be done with it.
 //
 // # Tags
 //

@@ -126,10 +126,7 @@ func (s *ruleSet) add(r *rule) {
 		s.plain = appendOnce(s.plain, r)
 		return
 	}
-	if before := len(s.tagged); before == len(appendOnce(s.tagged, r)) {
-		return
-	}
-	s.tagged = append(s.tagged, r)
+	s.tagged = appendOnce(s.tagged, r)
 	for _, g := range r.tags {
 		s.byTag.add(beginning(g), tagRule{glob: g, rule: r})
 	}

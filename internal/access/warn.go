@@ -22,10 +22,6 @@ func warn(r Rules, rules []*rule, told *mistakes) {
 				told.warn(path, why, other.number)
 			}
 		}
-		if read.allow && slices.Contains(raw.May, "*") && !slices.ContainsFunc(read.repos, isEverything) {
-			told.warn(path+".may",
-				`"*" includes admin, which is about the registry as a whole, whatever the repos: list the actions meant`)
-		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Groups)) {
 		if !usesGroup(r.Rules, name) {
@@ -127,7 +123,7 @@ func all[T any](list []T, holds func(T) bool) bool {
 // covers reports whether wide, its conditions aside, is about all that narrow is
 // about. It may miss that; it never claims it wrongly.
 func covers(wide, narrow *rule, groups map[string][]string) bool {
-	return narrow.actions&^wide.actions == 0 && coversTags(wide, narrow) &&
+	return narrow.actions&^wide.actions == 0 && (wide.registry || !narrow.registry) && coversTags(wide, narrow) &&
 		all(narrow.who, func(n subject) bool {
 			return slices.ContainsFunc(wide.who, func(w subject) bool { return coversSubject(w, n, groups) })
 		}) &&

@@ -144,6 +144,9 @@ func (h *Handler) answer(w http.ResponseWriter, x *exchange, resp *http.Response
 	}
 	h.sources.note(x.asked, resp.StatusCode)
 	copyToClient(w.Header(), resp.Header)
+	if _, ok := resp.Header["Content-Type"]; !ok {
+		w.Header()["Content-Type"] = nil // or net/http would guess one
+	}
 	w.WriteHeader(resp.StatusCode)
 	if err := h.copyBody(w, resp); err != nil {
 		if x.out.Context().Err() == nil {

@@ -186,24 +186,25 @@ func naiveCounts(rules access.Rules, r access.Rule, q access.Question) bool {
 	if !who || !naiveAction(append(slices.Clone(r.May), r.Deny...), q.Scope.Action) {
 		return false
 	}
-	if q.Scope.Repo == "" {
-		switch q.Scope.Action {
-		case access.List:
-			return len(r.May) > 0 && slices.ContainsFunc(r.Repos, func(g string) bool {
-				return !strings.Contains(g, "${user}") || naiveOwn(q.Who.User)
-			})
-		case access.Admin:
-			named := append(slices.Clone(r.May), r.Deny...)
-			if !slices.Contains(named, "admin") && !slices.Contains(r.Repos, "**") {
-				return false
-			}
-		default:
-			return false
-		}
-	} else if !slices.ContainsFunc(r.Repos, func(g string) bool { return naiveRepo(g, q) }) {
+	return naivePlace(r, q) && naiveTag(r, q.Scope) && naiveConditions(r, q, groups)
+}
+
+// naivePlace reports whether a rule is about the repository of q, or about the
+// registry if it names none.
+func naivePlace(r access.Rule, q access.Question) bool {
+	if q.Scope.Repo != "" {
+		return slices.ContainsFunc(r.Repos, func(g string) bool { return naiveRepo(g, q) })
+	}
+	switch q.Scope.Action {
+	case access.List:
+		return len(r.May) > 0 && slices.ContainsFunc(r.Repos, func(g string) bool {
+			return !strings.Contains(g, "${user}") || naiveOwn(q.Who.User)
+		})
+	case access.Admin:
+		return slices.Contains(append(slices.Clone(r.May), r.Deny...), "admin") || slices.Contains(r.Repos, "**")
+	default:
 		return false
 	}
-	return naiveTag(r, q.Scope) && naiveConditions(r, q, groups)
 }
 
 func naiveGroups(rules access.Rules, who access.Identity) []string {

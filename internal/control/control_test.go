@@ -294,7 +294,12 @@ func TestAnotherVersionIsTold(t *testing.T) {
 	other := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
 	done := make(chan error, 1)
 	go func() { done <- other.Serve(l) }()
-	t.Cleanup(func() { _ = other.Close(); <-done })
+	t.Cleanup(func() {
+		_ = other.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
 	if _, err := control.Dial(dir).Keys(t.Context()); err == nil || !strings.Contains(err.Error(), "404 Not Found: is it of another version") {
 		t.Errorf("an unknown question: %v", err)
 	}

@@ -186,6 +186,9 @@ func naiveCounts(rules access.Rules, r access.Rule, q access.Question) bool {
 	if !who || !naiveAction(append(slices.Clone(r.May), r.Deny...), q.Scope.Action) {
 		return false
 	}
+	if q.Scope.Repo == "" && q.Scope.Action == access.List { // the catalog asks each entry again
+		return naivePlace(r, q)
+	}
 	return naivePlace(r, q) && naiveTag(r, q.Scope) && naiveConditions(r, q, groups)
 }
 

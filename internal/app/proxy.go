@@ -53,6 +53,7 @@ func (s *Server) openUpstreams() (*proxy.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	sealer.Expiry = s.cfg.Limits.UploadExpiry
 	h := &proxy.Handler{Sealer: sealer, Log: s.log}
 	for _, u := range s.cfg.Upstreams {
 		if u.Password, err = upstreamPassword(u.Config); err != nil {
@@ -121,6 +122,7 @@ func (s *Server) refuseAncient(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		agent := r.UserAgent()
 		if ancient.MatchString(agent) && !ancientDev.MatchString(agent) {
+			w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 			wire.Error(w, r, s.log, oci.Errorf(oci.NotFound, "this registry needs docker 1.6 or newer"))
 			return
 		}

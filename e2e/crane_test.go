@@ -10,7 +10,11 @@ import (
 
 func TestCrane(t *testing.T) {
 	t.Parallel()
-	reg := startRegistry(t)
+	craneLife(t, startRegistry(t))
+}
+
+// craneLife is all that crane does with a registry.
+func craneLife(t *testing.T, reg *registry) {
 	m := reg.machine(t)
 	images := newLayout(t)
 	multi := images.multiArch(t, "hello from crane\n")

@@ -17,10 +17,12 @@ func TestDocker(t *testing.T) {
 	t.Run("the registry of one command", func(t *testing.T) { dockerOneCommand(t, engine) })
 }
 
-// dockerPrivate is the life of an image on a registry with TLS and passwords,
-// both made by moorgate itself.
-func dockerPrivate(t *testing.T, engine *engine) {
-	reg := startOwnRegistry(t)
+// dockerPrivate uses a registry with TLS and passwords, both made by moorgate
+// itself.
+func dockerPrivate(t *testing.T, engine *engine) { dockerLife(t, engine, startOwnRegistry(t)) }
+
+// dockerLife is the life of an image on a registry.
+func dockerLife(t *testing.T, engine *engine, reg *registry) {
 	m := engine.machine(t, reg)
 	// Built now, while the first layer of the one is there for the other.
 	dockerBuild(t, m, "team/app:v1", "hello from docker\n")

@@ -167,7 +167,7 @@ func (e *engine) trust(t *testing.T, addr string, reg *registry) {
 // shortTempDir is t.TempDir with a path short enough for a socket (108 bytes).
 func shortTempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "dock") //nolint:usetesting // its path would be too long
+	dir, err := os.MkdirTemp("", "e2e") //nolint:usetesting // its path would be too long
 	if err != nil {
 		t.Fatal(err)
 	}

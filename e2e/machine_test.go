@@ -26,10 +26,11 @@ type machine struct {
 	enclosed bool // each command runs in namespaces of its own
 }
 
-// newMachine returns a machine that nobody has used before.
+// newMachine returns a machine that nobody has used before. The path of its home
+// is short: podman waits 20 s for the end of a container whose path is long.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{home: t.TempDir(), vars: map[string]string{}}
+	m := &machine{home: shortTempDir(t), vars: map[string]string{}}
 	m.env = []string{"TMPDIR=" + m.mkdir(t, "tmp"), "XDG_RUNTIME_DIR=" + m.mkdir(t, "run")}
 	return m
 }

@@ -11,7 +11,11 @@ import (
 
 func TestOras(t *testing.T) {
 	t.Parallel()
-	reg := startRegistry(t)
+	orasLife(t, startRegistry(t))
+}
+
+// orasLife is all that oras does with a registry.
+func orasLife(t *testing.T, reg *registry) {
 	m := reg.machine(t)
 	m.write(t, "report.txt", "all is well\n")
 	writeNoise(t, filepath.Join(m.home, "data.bin"), 3<<20)

@@ -81,16 +81,42 @@ func printLogAtFailure(t *testing.T, s *testserver.Server) {
 // of words: proof that the client asked as it should.
 func (r *registry) sawRequest(t *testing.T, words ...string) {
 	t.Helper()
+	if !awaitLine(r.Log, words...) {
+		t.Errorf("no request with %q in the log of the registry", words)
+	}
+}
+
+// logTimeout bounds the wait for a line of a log: it may come after the answer.
+const logTimeout = 5 * time.Second
+
+// awaitLine waits until the log has a line with all of words, and reports
+// whether it has.
+func awaitLine(log func() string, words ...string) bool {
+	timeout := time.NewTimer(logTimeout)
+	defer timeout.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !hasLine(log(), words...) {
+		select {
+		case <-timeout.C:
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+func hasLine(log string, words ...string) bool {
 lines:
-	for line := range strings.Lines(r.Log()) {
+	for line := range strings.Lines(log) {
 		for _, word := range words {
 			if !strings.Contains(line, word) {
 				continue lines
 			}
 		}
-		return
+		return true
 	}
-	t.Errorf("no request with %q in the log of the registry", words)
+	return false
 }
 
 // hashLine is one line of an htpasswd file. The cost is the one of "htpasswd

@@ -10,7 +10,11 @@ import (
 
 func TestSkopeo(t *testing.T) {
 	t.Parallel()
-	reg := startRegistry(t)
+	skopeoLife(t, startRegistry(t))
+}
+
+// skopeoLife is all that skopeo does with a registry.
+func skopeoLife(t *testing.T, reg *registry) {
 	m := reg.machine(t)
 	images := newLayout(t)
 	image := images.image(t, "amd64", "hello from skopeo\n")

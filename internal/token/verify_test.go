@@ -51,6 +51,18 @@ func TestATokenOfNobodyIsAnonymous(t *testing.T) {
 	}
 }
 
+func TestAForeignServerVouchesForSomebodyWithoutAName(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.verifier.Source = "corp"
+	c := r.claims()
+	c.Who = access.Anonymous()
+	got := wantGood(t, r.verifier, sign(t, r.keys, c, false))
+	if diff := cmp.Diff(access.Identity{Source: "corp"}, got.Who); diff != "" || !got.Who.IsAnonymous() {
+		t.Error(diff)
+	}
+}
+
 func TestClaimsAreChecked(t *testing.T) {
 	t.Parallel()
 	c := newClock()

@@ -6,7 +6,7 @@
 //
 // The tests need Linux, root (for the Docker engine and podman), the Debian
 // packages of "make packages" (docker.io, podman, skopeo, docker-registry,
-// busybox-static ...) and the Go tools that "make tools" builds into .cache/bin. What is missing fails
-// the tests. They use the loopback only, no image from elsewhere, 4 GiB under
-// TMPDIR, and leave nothing behind.
+// busybox-static and more) and the Go tools that "make tools" builds into
+// .cache/bin. What is missing fails the tests. They use the loopback only, no
+// image from elsewhere, 4 GiB under TMPDIR, and leave nothing behind.
 package e2e

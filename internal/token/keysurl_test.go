@@ -114,6 +114,18 @@ func TestAnUnknownKeyIsFetchedForNowAndThen(t *testing.T) {
 	p.want(t, set, "z", token.ErrUnknownKey, 3)
 }
 
+func TestKeysAreFetchedAsOftenAsRefreshSays(t *testing.T) {
+	t.Parallel()
+	p, c := newPublisher(t), newClock()
+	p.publish(t, "a")
+	set := newKeysURL(t, p.URL, token.KeysURLOptions{Refresh: time.Second, Now: c.Now})
+	p.want(t, set, "a", nil, 1)
+	p.publish(t, "a", "b")
+	p.want(t, set, "b", token.ErrUnknownKey, 1)
+	c.advance(time.Second)
+	p.want(t, set, "b", nil, 2)
+}
+
 // While the URL is out of reach, the old keys stay for a time. Nobody waits for it
 // then, so the fetches are made beside the requests: in a bubble, they have ended
 // when everything is still.

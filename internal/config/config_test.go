@@ -88,6 +88,8 @@ func TestReadNamesTheFile(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
+	f.Add([]byte("*0"))
+	f.Add([]byte("? ''"))
 	f.Add([]byte("listen: 127.0.0.1:5000\n"))
 	f.Add([]byte("login: [{htpasswd: {file: x}}]\ntrusted_proxies: [10.0.0.0/8]\n"))
 	f.Add([]byte("limits: {idle_timeout: 1m}\n---\n"))

@@ -17,6 +17,9 @@ type decoder struct {
 }
 
 func (d *decoder) problem(n ast.Node, path, format string, args ...any) {
+	if path == "" {
+		path = "file" // what stands at the top has no path
+	}
 	d.problems = append(d.problems, Problem{Line: lineOf(n), Path: path, Message: fmt.Sprintf(format, args...)})
 }
 

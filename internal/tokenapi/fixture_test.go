@@ -54,8 +54,8 @@ func newFixture(policy *access.Policy) *fixture {
 	f.API = tokenapi.API{
 		Login:  &login.Desk{Passwords: f, Audit: record},
 		Policy: func() *access.Policy { return policy },
-		Some: func(p *access.Policy, q access.Question) bool { // as if v1 were the only tag
-			q.Scope.Tag = "v1"
+		Some: func(p *access.Policy, q access.Question) bool {
+			q.Scope.Tag = access.SomeTag
 			return p.Decide(q).Allowed
 		},
 		Sign: f.sign, Refresh: &f.refresh, Issuer: `the "test" issuer`,
@@ -212,7 +212,7 @@ func refused(t *testing.T, w *httptest.ResponseRecorder, status int, code string
 	t.Helper()
 	var b refusal
 	if err := json.Unmarshal(w.Body.Bytes(), &b); err != nil || len(b.Errors) != 1 {
-		t.Fatalf("status %d without one error: %v: %s", w.Code, err, w.Body)
+		t.Fatalf("status %d without one error: %v: %.200s", w.Code, err, w.Body)
 	}
 	checkHeaders(t, w)
 	if w.Code != status || b.Errors[0].Code != code {

@@ -101,6 +101,7 @@ func (f *fixture) sign(c token.Claims, chain bool) (string, error) {
 type refreshTokens struct {
 	tokens map[string]string
 	client string // the last client_id
+	asked  int    // how often one was to be redeemed
 	err    error
 }
 
@@ -111,6 +112,7 @@ func (t *refreshTokens) Issue(_ context.Context, who access.Identity, service, c
 }
 
 func (t *refreshTokens) Redeem(_ context.Context, text, service string) (access.Identity, error) {
+	t.asked++
 	user, of, _ := strings.Cut(t.tokens[text], " for ")
 	if t.err == nil && (user == "" || of != service) {
 		return access.Identity{}, refresh.ErrInvalid

@@ -102,19 +102,46 @@ type writing struct {
 	done chan error
 }
 
-// write begins an append that has taken its first byte when it returns.
+// asked tells when somebody asks for more of a body, and so is done with what came
+// before.
+type asked struct {
+	io.Reader
+	more chan struct{}
+}
+
+func (a asked) Read(p []byte) (int, error) {
+	select {
+	case a.more <- struct{}{}:
+	default: // nobody waits for it
+	}
+	return a.Reader.Read(p)
+}
+
+// write begins an append that is done with its first bytes, and waits for more,
+// when it returns.
 func (f *fixture) write(t *testing.T, key registry.SessionKey, first string) *writing {
 	t.Helper()
 	r, send := io.Pipe()
 	w := &writing{Writer: send, body: send, done: make(chan error, 1)}
+	body := asked{r, make(chan struct{}, 1)}
 	go func() {
-		_, err := f.AppendUpload(t.Context(), key, registry.Chunk{Start: -1, Length: -1, Body: r})
+		_, err := f.AppendUpload(t.Context(), key, registry.Chunk{Start: -1, Length: -1, Body: body})
 		_ = r.CloseWithError(io.ErrClosedPipe) // it never fails
 		w.done <- err
 	}()
+	wait := func() {
+		t.Helper()
+		select {
+		case <-body.more:
+		case err := <-w.done:
+			t.Fatalf("the append ends early: %v", err)
+		}
+	}
+	wait()
 	if _, err := io.WriteString(w, first); err != nil {
 		t.Fatal(err)
 	}
+	wait()
 	return w
 }
 

@@ -201,3 +201,32 @@ func TestParseReportsAllMistakesWithLines(t *testing.T) {
 		})
 	}
 }
+
+// TestWordsWithAColonAreWords: a list inside braces, the form in which rules are
+// read best.
+func TestWordsWithAColonAreWords(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string][]string{
+		"{who: [user:alice]}":                 {"user:alice"},
+		"{who: [user:alice, group:dev]}":      {"user:alice", "group:dev"},
+		"{who: [ user:alice , \"user:*\" ] }": {"user:alice", "user:*"},
+		"{who: [user:007, anonymous]}":        {"user:007", "anonymous"},
+		"{who: [user:ü, user:true]}":          {"user:ü", "user:true"},
+		"{who: [a:b:c]}":                      {"a:b:c"},
+		"{who: user:alice}":                   {"user:alice"},
+		"who: [user:alice]":                   {"user:alice"},
+	} {
+		c, problems := config.Parse([]byte("access:\n  rules:\n  - "+file+"\n"), "")
+		if c.Access == nil || len(c.Access.Rules) != 1 || !cmp.Equal(c.Access.Rules[0].Who, want) {
+			t.Errorf("%s: %+v, want who %q: %v", file, c.Access, want, problems)
+		}
+	}
+	for _, file := range []string{
+		"{who: [user: alice]}", "{who: [{user: alice}]}", "{who: [{user:alice}]}", "{who: [user:{a: b}]}", "{who: [a: b:c]}", "{who: [user:[alice]]}",
+	} {
+		_, problems := config.Parse([]byte("access:\n  rules:\n  - "+file+"\n"), "")
+		if len(problems) == 0 || problems[0].Path != "access.rules[0].who[0]" && problems[0].Path != "syntax" {
+			t.Errorf("%s is taken: %v", file, problems)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -31,9 +32,34 @@ func scalarText(n ast.Node) (string, bool) {
 		return n.Value.Value, true
 	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
 		return n.GetToken().Value, true
+	case *ast.MappingNode:
+		text, _, ok := unsplit(n)
+		return text, ok
 	default:
 		return "", false
 	}
+}
+
+// unsplit returns one word with a colon, such as user:alice, and where it begins
+// in the file. The YAML library takes it for a mapping if it stands in a list
+// inside braces; without a space after the colon it is none (YAML 1.2, section
+// 7.3.3).
+func unsplit(n ast.Node) (text string, offset int, ok bool) {
+	m, isMap := n.(*ast.MappingNode)
+	if !isMap {
+		t := n.GetToken()
+		text, ok = scalarText(n)
+		return text, t.Position.Offset, ok && strings.TrimSpace(t.Origin) == t.Value // not quoted
+	}
+	if len(m.Values) != 1 || m.Start != nil && m.Start.Value == "{" {
+		return "", 0, false
+	}
+	pair := m.Values[0]
+	key, begins, okKey := unsplit(pair.Key)
+	value, follows, okValue := unsplit(pair.Value)
+	colon := pair.Start.Position.Offset
+	near := begins+utf8.RuneCountInString(key) == colon && colon+1 == follows
+	return key + ":" + value, begins, okKey && okValue && near
 }
 
 // decodeScalar sets what is written as one word.

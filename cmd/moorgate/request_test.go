@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,18 +17,30 @@ import (
 
 // call is a request of a script.
 type call struct {
-	user, password string
-	ca             string // content of the file of the authority to trust
-	method, url    string
-	status         int
+	header      http.Header // names as they are given, not made canonical
+	body        string
+	from        string // address to come from; "" for any
+	ca          string // content of the file of the authority to trust
+	method, url string
+	status      int
+	code        string // of the first error; "" for any
 }
+
+const requestUsage = "usage: request [-u USER:PASSWORD] [-t TOKEN] [-H 'NAME: VALUE']... [-d FILE] [-from ADDRESS] [-ca FILE] METHOD URL STATUS [CODE]"
 
 // request is the command of the scripts that sends a request, as curl does:
 //
-//	request [-u USER:PASSWORD] [-ca FILE] METHOD URL STATUS
+//	request [FLAG VALUE]... METHOD URL STATUS [CODE]
 //
-// It fails unless the answer has the status, and prints it as HTTP shows it.
-// "! request ..." wants no answer at all.
+//	-u USER:PASSWORD    sign in by Basic
+//	-t TOKEN            sign in by Bearer
+//	-H 'NAME: VALUE'    a header, spelled as given; as often as needed
+//	-d FILE             the body
+//	-from ADDRESS       connect from this address of this machine
+//	-ca FILE            trust this authority
+//
+// It fails unless the answer has the status, and the error code if one is given,
+// and prints it as HTTP shows it. "! request ..." wants no answer at all.
 func request(ts *testscript.TestScript, neg bool, args []string) {
 	c := parseCall(ts, args)
 	answer, status, err := c.send()
@@ -37,49 +53,63 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 		fmt.Fprintln(ts.Stderr(), err)
 	case status != c.status:
 		ts.Fatalf("status %d, want %d:\n%s", status, c.status, answer)
+	case c.code != "" && !strings.Contains(answer, `{"errors":[{"code":"`+c.code+`"`):
+		ts.Fatalf("the error code is not %s:\n%s", c.code, answer)
 	default:
 		fmt.Fprint(ts.Stdout(), answer)
 	}
 }
 
 func parseCall(ts *testscript.TestScript, args []string) call {
-	var c call
-	for len(args) > 3 {
-		switch args[0] {
-		case "-u":
-			c.user, c.password, _ = strings.Cut(args[1], ":")
-		case "-ca":
-			c.ca = ts.ReadFile(args[1])
-		default:
-			ts.Fatalf("request: unknown flag %s", args[0])
-		}
+	c := call{header: http.Header{}}
+	for len(args) > 2 && strings.HasPrefix(args[0], "-") {
+		c.flag(ts, args[0], args[1])
 		args = args[2:]
 	}
-	if len(args) != 3 {
-		ts.Fatalf("usage: request [-u USER:PASSWORD] [-ca FILE] METHOD URL STATUS")
+	if len(args) != 3 && len(args) != 4 {
+		ts.Fatalf(requestUsage)
 	}
 	c.method, c.url = args[0], args[1]
 	var err error
 	c.status, err = strconv.Atoi(args[2])
 	ts.Check(err)
+	if len(args) == 4 {
+		c.code = args[3]
+	}
 	return c
 }
 
-func (c call) send() (answer string, status int, err error) {
-	transport := &http.Transport{ForceAttemptHTTP2: true}
-	defer transport.CloseIdleConnections()
-	if c.ca != "" {
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM([]byte(c.ca))
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+func (c *call) flag(ts *testscript.TestScript, name, value string) {
+	switch name {
+	case "-u":
+		c.header.Add("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(value)))
+	case "-t":
+		c.header.Add("Authorization", "Bearer "+value)
+	case "-H":
+		name, value, ok := strings.Cut(value, ": ")
+		if !ok {
+			ts.Fatalf("request: -H wants 'NAME: VALUE', not %q", name)
+		}
+		c.header[name] = append(c.header[name], value)
+	case "-d":
+		c.body = ts.ReadFile(value)
+	case "-from":
+		c.from = value
+	case "-ca":
+		c.ca = ts.ReadFile(value)
+	default:
+		ts.Fatalf("request: unknown flag %s; %s", name, requestUsage)
 	}
-	r, err := http.NewRequest(c.method, c.url, http.NoBody)
+}
+
+func (c call) send() (answer string, status int, err error) {
+	transport := c.transport()
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequest(c.method, c.url, strings.NewReader(c.body))
 	if err != nil {
 		return "", 0, err
 	}
-	if c.user != "" {
-		r.SetBasicAuth(c.user, c.password)
-	}
+	r.Header = c.header
 	resp, err := transport.RoundTrip(r)
 	if err != nil {
 		return "", 0, err
@@ -96,4 +126,26 @@ func (c call) send() (answer string, status int, err error) {
 	}
 	fmt.Fprintf(&b, "\n%s", body)
 	return strings.ReplaceAll(b.String(), "\r\n", "\n"), resp.StatusCode, nil
+}
+
+func (c call) transport() *http.Transport {
+	transport := &http.Transport{ForceAttemptHTTP2: true}
+	if c.ca != "" {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM([]byte(c.ca))
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	if c.from != "" {
+		local := &net.TCPAddr{IP: net.ParseIP(c.from)}
+		transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return (&net.Dialer{LocalAddr: local}).DialContext(ctx, network, addr)
+		}
+	}
+	return transport
+}
+
+// readBody returns the body of an answer as it is shown to a script.
+func readBody(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, 1<<20))
+	return string(b), err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,30 +25,60 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script/*.txtar. Besides the commands of testscript
 // and moorgate itself they have:
 //
-//	start NAME ARG...   moorgate serve ARG... in the background, until it
-//	                    listens; it writes to NAME.out and NAME.err. Sets
-//	                    $URL and $ADDR, and $PASSWORD if one is shown.
+//	start NAME [COMMAND] ARG...
+//	                    moorgate COMMAND ARG... in the background, until it
+//	                    listens; without a command, serve. It writes to NAME.out
+//	                    and NAME.err. Sets $URL and $ADDR, and $PASSWORD if one
+//	                    is shown.
 //	stop NAME           SIGTERM, and wait until it has ended well
 //	signal NAME HUP     a signal
 //	await FILE REGEXP   until a line of the file matches
-//	request ...         see request
 //	mode FILE 0600      the permissions of a file
 //	lines N FILE        how many lines a file has
+//	request, raw        see the functions of these names; so also with keep,
+//	                    same, digest, expand, forge, claims and pem
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"),
+	p := scripts("serve")
+	p.Dir = filepath.Join("testdata", "script")
+	testscript.Run(t, p)
+}
+
+// TestScriptsAtTheGateway runs the attacks once more, on "moorgate proxy" in front
+// of a registry that does whatever it is told.
+func TestScriptsAtTheGateway(t *testing.T) {
+	t.Parallel()
+	p := scripts("proxy")
+	var err error
+	p.Files, err = filepath.Glob(filepath.Join("testdata", "script", "mallory_*.txtar"))
+	if err != nil || len(p.Files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	testscript.Run(t, p)
+}
+
+// scripts is how scripts run. The role is serve or proxy: a line of a script that
+// begins with [serve] or [proxy] is for that role alone.
+func scripts(role string) testscript.Params {
+	return testscript.Params{
 		Setup: func(env *testscript.Env) error {
 			running := servers{}
 			env.Values[serversKey{}] = running
 			env.Defer(running.kill)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": start, "stop": stop, "signal": signalServer, "await": await,
-			"request": request, "mode": mode, "lines": lines,
+		Condition: func(name string) (bool, error) {
+			if name != "serve" && name != "proxy" {
+				return false, fmt.Errorf("no role has the name %q", name)
+			}
+			return name == role, nil
 		},
-	})
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": start, "stop": stop, "signal": signalServer, "await": await, "mode": mode, "lines": lines,
+			"request": request, "raw": raw, "keep": keep, "same": same, "digest": digest, "expand": expand,
+			"forge": forge, "claims": showClaims, "pem": publicPEM,
+		},
+	}
 }
 
 // patience bounds the wait for anything that has to happen soon.
@@ -71,7 +100,7 @@ func eventually(ok func() bool) bool {
 	return true
 }
 
-// server is a "moorgate serve" of a script.
+// server is a server of a script.
 type server struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
@@ -115,7 +144,7 @@ var (
 
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: start NAME ARG...")
+		ts.Fatalf("usage: start NAME [COMMAND] ARG...")
 	}
 	stdout, stderr := ts.MkAbs(args[0]+".out"), ts.MkAbs(args[0]+".err")
 	s := launch(ts, stdout, stderr, args[1:])
@@ -142,7 +171,10 @@ func launch(ts *testscript.TestScript, stdout, stderr string, args []string) *se
 	errOut, err := os.Create(stderr)
 	ts.Check(err)
 	defer errOut.Close() //nolint:errcheck // the process has its own
-	cmd := exec.Command("moorgate", append([]string{"serve"}, args...)...)
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		args = append([]string{"serve"}, args...)
+	}
+	cmd := exec.Command("moorgate", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), out, errOut
 	cmd.Env = os.Environ()
 	for _, name := range []string{"MOORGATE_LISTEN", "MOORGATE_DATA"} {
@@ -210,10 +242,4 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strings.Count(ts.ReadFile(args[1]), "\n"); got != want {
 		ts.Fatalf("%s has %d lines, want %d:\n%s", args[1], got, want, ts.ReadFile(args[1]))
 	}
-}
-
-// readBody returns the body of an answer as it is shown to a script.
-func readBody(r io.Reader) (string, error) {
-	b, err := io.ReadAll(io.LimitReader(r, 1<<20))
-	return string(b), err
 }

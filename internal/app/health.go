@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/wire"
@@ -19,6 +20,9 @@ const readyTimeout = 10 * time.Second
 type health struct {
 	s     *Server
 	ready func(context.Context) error
+
+	mu     sync.Mutex
+	unwell bool // at the last probe
 }
 
 // openHealth listens for probes if the configuration says where.
@@ -50,13 +54,27 @@ func (s *Server) openHealth(ctx context.Context, ready func(context.Context) err
 func (h *health) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	return h.ready(ctx)
+	err := h.ready(ctx)
+	h.note(ctx, err)
+	return err
+}
+
+// note logs a change: probes come every few seconds.
+func (h *health) note(ctx context.Context, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch was := h.unwell; {
+	case err != nil && !was:
+		h.s.log.WarnContext(ctx, "not ready", "err", err)
+	case err == nil && was:
+		h.s.log.InfoContext(ctx, "ready again")
+	}
+	h.unwell = err != nil
 }
 
 // answer says what is wrong in full: those who probe are the operator's.
 func (h *health) answer(w http.ResponseWriter, err error) {
 	if err != nil {
-		h.s.log.Warn("not ready", "err", err)
 		_ = wire.JSON(w, http.StatusServiceUnavailable, wire.JSONType, map[string]string{"status": "not ready", "error": err.Error()})
 		return
 	}

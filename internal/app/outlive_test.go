@@ -42,22 +42,42 @@ func passwordFile(t *testing.T, users ...string) string {
 // bothGates runs the test at a registry, and at a gateway in front of one.
 func bothGates(t *testing.T, config string, test func(t *testing.T, s *testserver.Server)) {
 	t.Helper()
+	bothRoles(t, func(t *testing.T, run func(args ...string) *testserver.Server) {
+		t.Helper()
+		test(t, run(withConfig(t, config, nil)...))
+	})
+}
+
+// bothRoles runs the test with a registry, and with a gateway in front of one: run
+// starts it with more arguments.
+func bothRoles(t *testing.T, test func(t *testing.T, run func(args ...string) *testserver.Server)) {
+	t.Helper()
 	users := passwordFile(t, "alice", "bob", "mallory")
 	t.Run("serve", func(t *testing.T) {
 		t.Parallel()
-		test(t, start(t, config, "--htpasswd", users))
+		test(t, func(args ...string) *testserver.Server {
+			return start(t, "", append(args, "--htpasswd", users)...)
+		})
 	})
 	t.Run("proxy", func(t *testing.T) {
 		t.Parallel()
-		behind := start(t, "", "--open")
-		s := testserver.StartAs(t, "proxy", withConfig(t, config, []string{"--htpasswd", users, "--upstream", behind.URL})...)
-		t.Cleanup(func() {
-			if t.Failed() {
-				t.Logf("log of the gateway:\n%s", s.Log())
-			}
+		test(t, func(args ...string) *testserver.Server {
+			behind := start(t, "", "--open")
+			return gateway(t, append(args, "--htpasswd", users, "--upstream", behind.URL)...)
 		})
-		test(t, s)
 	})
+}
+
+// gateway runs a gateway, and prints its log if the test fails.
+func gateway(t *testing.T, args ...string) *testserver.Server {
+	t.Helper()
+	s := testserver.StartAs(t, "proxy", args...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the gateway:\n%s", s.Log())
+		}
+	})
+	return s
 }
 
 // token gets a token for a user; "" is nobody.

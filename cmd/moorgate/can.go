@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ const wholeRegistry = "_catalog"
 // canFlags are what is asked besides who, what and where.
 type canFlags struct {
 	config, client, agent, at string
+	source, claims            string
 	groups                    []string
 	tls, asJSON               bool
 }
@@ -35,7 +38,8 @@ func newCanCommand() *cobra.Command {
 		Long: `Tell whether somebody may do something, and which rule decides.
 
 It asks the policy in the configuration file, as a server with that file would,
-and needs none that runs.
+and needs none that runs. What a rule's condition may look at and cannot stand in
+a file, such as the client's address, is given by flags.
 
 WHO is a user name, or "anonymous". ACTION is pull, push (upload, create a tag),
 overwrite (move a tag that is there), delete, list (see the repository in the
@@ -46,6 +50,7 @@ The exit code is 0 for yes, 1 for no, and 2 if the question or the file is wrong
 		Example: `  moorgate can alice push team/app:v1 --config policy.yaml
   moorgate can anonymous pull public/tool --config policy.yaml
   moorgate can bob delete team/app:v1 --config policy.yaml --group release --client 192.0.2.7
+  moorgate can ci push team/app --config policy.yaml --source gitlab --claims '{"ref":"main"}'
   moorgate can alice list _catalog --config policy.yaml --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 && len(args) != 3 {
@@ -61,6 +66,8 @@ The exit code is 0 for yes, 1 for no, and 2 if the question or the file is wrong
 	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "configuration `FILE` with the policy")
 	flags.StringArrayVar(&f.groups, "group", nil, "a `GROUP` that WHO is in, besides those of the file; may be given several times")
+	flags.StringVar(&f.source, "source", "", "the `NAME` of the source that knows WHO (default: that of the file, if it has only one)")
+	flags.StringVar(&f.claims, "claims", "", "the claims of WHO's token, as a `JSON` object")
 	flags.StringVar(&f.client, "client", "", "the `ADDR` of the client (default: not known)")
 	flags.StringVar(&f.agent, "agent", "", "the User-`AGENT` of the client")
 	flags.BoolVar(&f.tls, "tls", true, "the client speaks TLS")
@@ -87,8 +94,11 @@ func can(cmd *cobra.Command, f canFlags, args []string) error {
 	if err != nil {
 		return unanswered(err)
 	}
-	policy, err := loadPolicy(f.config)
+	policy, sources, err := loadPolicy(f.config)
 	if err != nil {
+		return unanswered(err)
+	}
+	if err := f.vouch(&question.Who, sources); err != nil {
 		return unanswered(err)
 	}
 	d := policy.Decide(question)
@@ -113,20 +123,43 @@ func (f canFlags) print(cmd *cobra.Command, who string, s access.Scope, d access
 	return err
 }
 
-// loadPolicy reads the policy of a configuration file, of whatever role.
-func loadPolicy(file string) (*access.Policy, error) {
+// loadPolicy reads the policy of a configuration file, of whatever role, and the
+// names of its identity sources.
+func loadPolicy(file string) (*access.Policy, []string, error) {
 	if file == "" {
-		return nil, errors.New("which policy? give --config FILE")
+		return nil, nil, errors.New("which policy? give --config FILE")
 	}
 	f, err := config.Load(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := f.Error(""); err != nil {
-		return nil, err
+	policy, err := f.Policy()
+	return policy, f.Config.Sources(), err
+}
+
+// vouch sets what the source of an identity says of it.
+func (f canFlags) vouch(who *access.Identity, sources []string) error {
+	if who.IsAnonymous() {
+		if f.source != "" || f.claims != "" {
+			return errors.New("nobody vouches for anonymous: remove --source and --claims")
+		}
+		return nil
 	}
-	policy, _ := f.Config.Policy() // its mistakes are among those of the file
-	return policy, nil
+	switch {
+	case f.source != "" && !slices.Contains(sources, f.source):
+		return fmt.Errorf("--source: the file has no source %q; it has %s", f.source, strings.Join(sources, ", "))
+	case f.source != "":
+		who.Source = f.source
+	case len(sources) == 1:
+		who.Source = sources[0]
+	}
+	if f.claims == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(f.claims), &who.Claims); err != nil || who.Claims == nil {
+		return fmt.Errorf("--claims: %q is no JSON object, such as {\"ref\": \"main\"}", f.claims)
+	}
+	return nil
 }
 
 func (f canFlags) question(args []string) (q access.Question, err error) {

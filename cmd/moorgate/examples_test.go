@@ -40,11 +40,11 @@ func TestExamplesAreGoodConfigurations(t *testing.T) {
 func TestExamplesSayWhatTheyAreFor(t *testing.T) {
 	t.Parallel()
 	example := func(name string) config.Config {
-		c, err := config.Read(filepath.Join("..", "..", "examples", name))
-		if err != nil {
-			t.Fatal(err)
+		f, err := config.Load(filepath.Join("..", "..", "examples", name))
+		if err != nil || f.FormError() != nil {
+			t.Fatal(err, f.FormError())
 		}
-		return c
+		return f.Config
 	}
 	if c := example("minimal.yaml"); c.Open || len(c.Login) > 0 || !c.Loopback() {
 		t.Errorf("minimal.yaml is not the protected registry for one machine: %+v", c)

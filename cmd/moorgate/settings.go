@@ -95,5 +95,6 @@ func (s *settings) read(flags *pflag.FlagSet, env func(string) (string, bool)) (
 	if err != nil {
 		return config.Config{}, nil, err
 	}
-	return f.Config, config.Warnings(f.Problems(s.role)), f.Error(s.role)
+	problems := f.Problems(s.role)
+	return f.Config, config.Warnings(problems), config.Problems(s.config, problems)
 }

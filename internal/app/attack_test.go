@@ -1,19 +1,15 @@
 package app_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/moorgate/moorgate/internal/testserver"
 )
@@ -74,81 +70,6 @@ func TestMalloryAndContent(t *testing.T) {
 		}
 		alice.holds(t, "team/app", released)
 		alice.want(t, http.StatusOK, http.MethodGet, "/v2/team/app/manifests/v1", nil)
-	})
-}
-
-func TestMalloryAndHeaders(t *testing.T) {
-	t.Parallel()
-	bothGates(t, guarded, func(t *testing.T, s *testserver.Server) {
-		mallory := newClient(t, s, nil).as("mallory", "the password of mallory")
-		for _, forged := range [][]string{
-			nil,
-			{"X-Forwarded-For", "10.0.0.1"},
-			{"X-Real-IP", "10.0.0.1"},
-			{"Forwarded", "for=10.0.0.1"},
-			{"X_Forwarded_For", "10.0.0.1"},
-			{"X-Forwarded-For", "10.0.0.1", "Connection", "X-Forwarded-For"},
-			{"Remote-User", "bob"},
-			{"X-Forwarded-User", "bob"},
-			{"X-HTTP-Method-Override", "GET"},
-			{"X-Original-URL", "/v2/public/app/tags/list"},
-		} {
-			for _, repo := range []string{"inside/app", "secret/app"} {
-				mallory.want(t, http.StatusNotFound, http.MethodGet, "/v2/"+repo+"/manifests/v1", nil, forged...)
-			}
-		}
-		for _, path := range []string{
-			"/v2/public%2f..%2fsecret/app/manifests/v1", "/v2/public/../secret/app/manifests/v1", "/v2/%2e%2e/v2/secret/app/manifests/v1",
-			"/v2/public/%2e%2e/secret/app/manifests/v1", "/v2//secret/app/manifests/v1", "/v2/secret/app/manifests/v1%00", "/v2/public\\..\\secret/manifests/v1",
-		} {
-			if a, err := mallory.try(t.Context(), http.MethodGet, path, nil); err == nil && a.status != http.StatusBadRequest {
-				t.Errorf("%s: status %d", path, a.status)
-			}
-		}
-	})
-}
-
-func TestMalloryAndSmuggling(t *testing.T) {
-	t.Parallel()
-	bothGates(t, guarded, func(t *testing.T, s *testserver.Server) {
-		const second = "GET /v2/secret/app/tags/list HTTP/1.1\r\nHost: x\r\n\r\n"
-		auth := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("mallory:the password of mallory")) + "\r\n"
-		for name, headers := range map[string]string{
-			"a length and chunks":       "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
-			"two lengths":               "Content-Length: 4\r\nContent-Length: 0\r\n",
-			"chunks with another name":  "Transfer-Encoding: xchunked\r\n",
-			"chunks given twice":        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
-			"a space before the colon":  "Content-Length : 0\r\n",
-			"a length that is negative": "Content-Length: -1\r\n",
-			"a folded header":           "X-A: b\r\n c: d\r\nContent-Length: 0\r\n chunked\r\n",
-		} {
-			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = conn.Close() }) // nothing is left to be said
-			if _, err := io.WriteString(conn, "POST /v2/home/mallory/x/blobs/uploads/ HTTP/1.1\r\nHost: x\r\n"+auth+headers+"\r\n0\r\n\r\n"+second); err != nil {
-				t.Fatal(err)
-			}
-			if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
-				t.Fatal(err)
-			}
-			reader := bufio.NewReader(conn)
-			for {
-				resp, err := http.ReadResponse(reader, nil)
-				if err != nil {
-					break // closed
-				}
-				if resp.StatusCode == http.StatusOK {
-					t.Errorf("%s: the second request is answered", name)
-				}
-				_, _ = io.Copy(io.Discard, resp.Body)
-				_ = resp.Body.Close()
-				if resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusNotImplemented || resp.Close {
-					break
-				}
-			}
-		}
 	})
 }
 

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"errors"
 	"reflect"
+	"sync"
 	"sync/atomic"
 
 	"github.com/moorgate/moorgate/internal/access"
@@ -11,8 +13,10 @@ import (
 
 // policy is the policy in force. It follows the configuration file.
 type policy struct {
-	s       *Server
-	current atomic.Pointer[access.Policy]
+	s         *Server
+	reloading sync.Mutex // the file that was read last is the one that counts
+	rules     bool       // it is one of rules
+	current   atomic.Pointer[access.Policy]
 }
 
 // openPolicy compiles the policy of the configuration, and keeps it in step with
@@ -36,12 +40,25 @@ func (s *Server) openPolicy() (*policy, error) {
 // Load returns the policy in force.
 func (p *policy) Load() *access.Policy { return p.current.Load() }
 
+// errRulesGone keeps a file that was emptied or cut off from letting in everybody
+// who is signed in.
+var errRulesGone = errors.New("the access rules are gone: write access: {} to allow nothing, or restart the server to do without rules")
+
+// reload puts the access rules of the file in force. All else that a policy
+// depends on stays as the server was started with.
 func (p *policy) reload() error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
 	cfg, err := p.s.source.Read()
 	if err != nil {
 		return err
 	}
-	if err := p.use(cfg); err != nil {
+	next := p.s.cfg
+	next.Access = cfg.Access
+	if p.rules && next.Access == nil {
+		return errRulesGone
+	}
+	if err := p.use(next); err != nil {
 		return err
 	}
 	if cfg.Access = p.s.cfg.Access; !reflect.DeepEqual(cfg, p.s.cfg) {
@@ -64,9 +81,7 @@ func (p *policy) use(cfg config.Config) error {
 	if err := config.Problems(p.s.source.File, problems); err != nil {
 		return err
 	}
-	if cfg.Access == nil && len(cfg.Token.Accept) > 0 {
-		compiled = access.Delegated() // whom the token server of others lets in, we let in
-	}
 	p.current.Store(compiled)
+	p.rules = cfg.Access != nil
 	return nil
 }

@@ -57,6 +57,14 @@ func TestPolicyChangesWhileServing(t *testing.T) {
 		if !alice.mayPush(t) {
 			t.Error("a bad file takes alice's right away")
 		}
+		for _, lost := range []string{"", "access:\n", "log: {level: info}\n"} { // nothing more is let in either
+			before := strings.Count(s.Log(), kept)
+			write(t, file, lost)
+			eventually(t, "the loss to be told", func() bool { return strings.Count(s.Log(), kept) > before })
+			if alice.do(t, http.MethodPost, "/v2/other/app/blobs/uploads/", nil).status == http.StatusAccepted {
+				t.Errorf("with %q in the file alice pushes where no rule lets her", lost)
+			}
+		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}

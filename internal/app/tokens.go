@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
@@ -178,7 +179,7 @@ func (s *Server) tokenServer(r *http.Request, p *policy) (gate.TokenServer, bool
 			return gate.TokenServer{}, false
 		}
 	}
-	server := gate.TokenServer{Realm: s.cfg.URL + tokenPath, Service: s.cfg.Token.Service}
+	server := gate.TokenServer{Realm: strings.TrimSuffix(s.cfg.URL, "/") + tokenPath, Service: s.cfg.Token.Service}
 	if s.cfg.URL != "" {
 		return server, true
 	}

@@ -115,3 +115,19 @@ func Default() Config {
 		Log: Log{Level: "info", Format: "text", Access: true},
 	}
 }
+
+// Sources returns the names of all identity sources. Without any there is a
+// password file, made at the first start.
+func (c Config) Sources() []string {
+	var names []string
+	for _, l := range c.Login {
+		names = append(names, l.Source())
+	}
+	for _, a := range c.Token.Accept {
+		names = append(names, a.Source())
+	}
+	if len(names) == 0 {
+		names = append(names, Login{Htpasswd: &Htpasswd{}}.Source())
+	}
+	return names
+}

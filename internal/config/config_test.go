@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/config"
 )
 
@@ -111,4 +112,35 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("accepted, but not valid: %v", again)
 		}
 	})
+}
+
+// What nobody may do is written by rules that are there and empty.
+func TestPolicyOfAFile(t *testing.T) {
+	t.Parallel()
+	const trust = "token: {accept: [{issuer: them, service: us, keys_file: k}]}\n"
+	alice := access.Question{Who: access.Identity{User: "alice"}, Scope: access.Scope{Repo: "a", Action: access.Pull}}
+	ops := alice
+	ops.Who.Groups = []string{"ops"}
+	for name, c := range map[string]struct {
+		file string
+		ask  access.Question
+		want string
+	}{
+		"nothing":             {"", alice, "signed-in users may do everything"},
+		"no rules":            {"access: {}", alice, "no rule allows it"},
+		"an empty list":       {"access: {rules: []}", alice, "no rule allows it"},
+		"open":                {"open: true", access.Question{Scope: alice.Scope}, "the registry is open"},
+		"trust in others":     {trust, alice, access.Delegated().Decide(alice).Rule},
+		"a group from others": {trust + `access: {rules: [{who: "group:ops", may: pull, repos: a}]}`, ops, "rule 1"},
+	} {
+		c0, problems := config.Parse([]byte(c.file), config.Serve)
+		policy, mistakes := c0.Policy()
+		if len(problems) > 0 || len(mistakes) > 0 {
+			t.Errorf("%s: %v, %v", name, problems, mistakes)
+			continue
+		}
+		if d := policy.Decide(c.ask); !strings.HasPrefix(d.Rule, c.want) {
+			t.Errorf("%s: %s, want %s", name, d.Rule, c.want)
+		}
+	}
 }

@@ -107,8 +107,39 @@ func (d *decoder) decodeStruct(n ast.Node, path string, v reflect.Value) {
 			continue
 		}
 		d.lines[e.path] = lineOf(e.node)
+		if within(e.path, policyKey) && saysNothing(e.value, strings.HasPrefix(e.path, policyKey+".rules[")) {
+			d.problem(e.node, e.path, "is empty: %s", emptyPolicy(e.path))
+			continue
+		}
 		d.decode(e.value, e.path, field)
 	}
+}
+
+// policyKey holds the policy. In it a key with nothing behind it is not the
+// default: it would let in more than a file in which the key is not there at all
+// was written for, such as one whose rules are commented out.
+const policyKey = "access"
+
+func saysNothing(n ast.Node, inRule bool) bool {
+	if anchor, ok := n.(*ast.AnchorNode); ok {
+		n = anchor.Value
+	}
+	switch n := n.(type) {
+	case nil, *ast.NullNode, *ast.CommentNode:
+		return true
+	case *ast.SequenceNode:
+		return inRule && len(n.Values) == 0
+	default:
+		text, ok := scalarText(n)
+		return inRule && ok && text == ""
+	}
+}
+
+func emptyPolicy(path string) string {
+	if path == policyKey {
+		return "write access: {} to allow nothing, or remove the key to let whoever is signed in do everything"
+	}
+	return "write what it is to be, or remove the key"
 }
 
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/moorgate/moorgate/internal/access"
 )
 
 // maxFile bounds a configuration file, in bytes.
@@ -39,23 +41,6 @@ func Load(name string) (*File, error) {
 	f := parse(text)
 	f.name = name
 	return f, nil
-}
-
-// Read reads a file over the defaults. The error lists all mistakes of form in
-// it, a line each. What flags and environment can still mend is left to Validate.
-func Read(name string) (Config, error) {
-	f, err := Load(name)
-	if err != nil {
-		return Config{}, err
-	}
-	return f.Config, f.FormError()
-}
-
-// Parse reads a configuration over the defaults and returns all that is wrong
-// with it for a role; "" is the one that the content tells.
-func Parse(text []byte, role Role) (Config, []Problem) {
-	f := parse(text)
-	return f.Config, f.Problems(role)
 }
 
 func parse(text []byte) *File {
@@ -118,6 +103,22 @@ func (f *File) Problems(role Role) []Problem {
 		}
 	}
 	return problems
+}
+
+// Policy compiles the policy of the file. The error lists the mistakes of form,
+// and those of the access rules, with their lines; what else a server could not
+// run with does not matter here.
+func (f *File) Policy() (*access.Policy, error) {
+	err := f.FormError()
+	if err == nil {
+		of := func(p Problem) bool { return !within(p.Path, policyKey) }
+		err = Problems(f.name, slices.DeleteFunc(f.Problems(""), of))
+	}
+	if err != nil {
+		return nil, err
+	}
+	policy, _ := f.Config.Policy() // its mistakes are among those above
+	return policy, nil
 }
 
 // FormError is what is wrong with the form of the file, or nil: what no flag and

@@ -155,10 +155,20 @@ func TestParseReportsAllMistakesWithLines(t *testing.T) {
 			},
 		},
 		"what looks like an integer": {"limits: {header_bytes: 1.5}\n", []string{`line 1: limits.header_bytes: "1.5" is not a whole number`}},
-		"nothing in a list":          {"trusted_proxies:\n  - 10.0.0.1\n  -\n", []string{"line 3: trusted_proxies[1]: is empty"}},
-		"a group that is no list":    {"access:\n  groups:\n    a: {b: c}\n  rules: []\n", []string{"line 3: access.groups.a: is not a list"}},
-		"groups that are a list":     {"access:\n  groups: [a]\n  rules: []\n", []string{"line 2: access.groups: is not a mapping"}},
-		"a group given twice":        {"access:\n  groups:\n    a: b\n    a: c\n  rules: {}\n", []string{"line 4: access.groups.a: given twice", "line 5: access.rules: is not a list"}},
+		"rules commented out":        {"open: false\naccess:\n", []string{"line 2: access: is empty: write access: {} to allow nothing, or remove the key to let whoever is signed in do everything"}},
+		"no list of rules":           {"access:\n  rules:\n", []string{"line 2: access.rules: is empty: write what it is to be, or remove the key"}},
+		"a rule widened by nothing": {
+			"access:\n  rules:\n    - who: \"*\"\n      may: pull\n      repos: a\n      tags:\n      when: \"\"\n    - {who: \"*\", may: pull, repos: b, tags: []}\n",
+			[]string{
+				"line 6: access.rules[0].tags: is empty: write what it is to be, or remove the key",
+				"line 7: access.rules[0].when: is empty: write what it is to be, or remove the key",
+				"line 8: access.rules[1].tags: is empty: write what it is to be, or remove the key",
+			},
+		},
+		"nothing in a list":       {"trusted_proxies:\n  - 10.0.0.1\n  -\n", []string{"line 3: trusted_proxies[1]: is empty"}},
+		"a group that is no list": {"access:\n  groups:\n    a: {b: c}\n  rules: []\n", []string{"line 3: access.groups.a: is not a list"}},
+		"groups that are a list":  {"access:\n  groups: [a]\n  rules: []\n", []string{"line 2: access.groups: is not a mapping"}},
+		"a group given twice":     {"access:\n  groups:\n    a: b\n    a: c\n  rules: {}\n", []string{"line 4: access.groups.a: given twice", "line 5: access.rules: is not a list"}},
 		"bad values": {
 			"listen: 127.0.0.1\ntls:\n  cert: a.crt\nlimits:\n  idle_timeout: 1ms\n  header_bytes: 1\nlog: {level: loud}\nlogin:\n  - htpasswd: {}\n  - {}\n",
 			[]string{

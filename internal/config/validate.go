@@ -38,7 +38,7 @@ func (c Config) Validate(role Role) []Problem {
 	v.tls(c.TLS)
 	v.login(c)
 	v.policy(c)
-	v.tokens(c)
+	v.tokens(c, role)
 	v.upstreams(c.Upstreams)
 	v.role(c, role)
 	v.limits(c.Limits)
@@ -54,7 +54,6 @@ func (v *validator) role(c Config, role Role) {
 	v.check(role != Proxy || len(c.Upstreams) > 0, "upstreams", "a gateway needs a registry behind it: give --upstream, or name one here")
 	v.warn(role == Proxy || len(c.Upstreams) == 0, "upstreams", "only \"moorgate proxy\" uses them")
 	v.check(role != Token || len(c.Token.Services) > 0, "token.services", "a token server needs the registries that trust it: name them here")
-	v.warn(role == Token || len(c.Token.Services) == 0, "token.services", "only \"moorgate token\" uses them")
 	v.check(role != Token || len(c.Login) > 0, "login", "a token server needs to know its users: give --htpasswd, or name an identity source here")
 	v.check(role != Token || !c.Open, "open", "a token server cannot be open: write access rules for anonymous instead")
 }
@@ -111,6 +110,7 @@ func (v *validator) login(c Config) {
 		v.sourceName(path+".name", l.Source(), seen)
 		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
 	}
+	v.check(!c.Open || len(c.Token.Accept) == 0, "open", "an open registry asks for no tokens: remove open, or remove token.accept")
 	for i, a := range c.Token.Accept {
 		v.sourceName(fmt.Sprintf("token.accept[%d].name", i), a.Source(), seen)
 	}

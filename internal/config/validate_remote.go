@@ -29,7 +29,7 @@ func webURL(text string) (*url.URL, bool) {
 	return u, u.User == nil && u.RawQuery == "" && u.Fragment == "" && !strings.HasSuffix(text, "?")
 }
 
-func (v *validator) tokens(c Config) {
+func (v *validator) tokens(c Config, role Role) {
 	t := c.Token
 	v.check(t.Service != "", "token.service", "name what the tokens are for, such as the host name of the registry")
 	v.check(t.Issuer != "", "token.issuer", "name who issues the tokens")
@@ -44,6 +44,7 @@ func (v *validator) tokens(c Config) {
 		path := fmt.Sprintf("token.services[%d]", i)
 		v.check(s.Name != "", path+".name", "name the service, as the registry calls itself")
 		v.check(s.Name == "" || !seen[s.Name], path+".name", "%q is named twice", s.Name)
+		v.check(role == Token || s.Name != t.Service, path+".name", "%q is this server itself (token.service): give one of them another name", s.Name)
 		seen[s.Name] = true
 		v.oneOf(path+".keys", s.Keys, "certificate", "jwks")
 	}

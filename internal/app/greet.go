@@ -7,14 +7,17 @@ import (
 	"net/netip"
 	"os"
 	"text/template"
+
+	"github.com/moorgate/moorgate/internal/config"
 )
 
 // greeting is what a new user sees: all that is needed for a first push.
 //
 //nolint:gochecknoglobals // a text, never written
 var greeting = template.Must(template.New("greeting").Parse(`
-Your private registry is ready at {{.URL}}, its data in {{.Data}}.
-It has one user; the password is shown only this once:
+{{if .Gate}}The gate in front of your registry is open at {{.URL}}, with its own data in {{.Data}}.
+{{else}}Your private registry is ready at {{.URL}}, its data in {{.Data}}.
+{{end}}It has one user; the password is shown only this once:
 
   user:     {{.User.Name}}
   password: {{.User.Password}}
@@ -39,7 +42,7 @@ func (s *Server) greet(out io.Writer, first *firstUser) {
 	if first == nil {
 		return
 	}
-	err := greeting.Execute(out, map[string]any{"URL": s.URL(), "Host": s.host(), "Data": s.cfg.Data, "User": first})
+	err := greeting.Execute(out, map[string]any{"URL": s.URL(), "Host": s.host(), "Data": s.cfg.Data, "User": first, "Gate": s.role == config.Proxy})
 	if err != nil {
 		s.log.Error("cannot show the password of the first user: set it by moorgate passwd add", "file", first.File, "err", err)
 	}

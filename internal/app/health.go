@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -39,7 +40,7 @@ func (s *Server) openHealth(ctx context.Context, ready func(context.Context) err
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { h.answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { h.answer(w, h.check(r.Context())) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: readyTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: readyTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10, ErrorLog: log.New(serverLog{s.log}, "", 0)}
 	s.tasks = append(s.tasks, func(ctx context.Context) {
 		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 		defer stop()

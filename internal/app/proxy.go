@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/atomicfile"
 	"github.com/moorgate/moorgate/internal/config"
+	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/proxy"
@@ -29,14 +31,15 @@ func Proxy(ctx context.Context, src Source, log *slog.Logger, out io.Writer) (*S
 	s := newServer(config.Proxy, src, log)
 	var store meta.Store
 	var handler *proxy.Handler
+	var next gate.Handler
 	return s.open(
 		func() (err error) { store, err = s.openData(ctx, "tokens.db"); return err },
-		func() (err error) { handler, err = s.openUpstreams(); return err },
+		func() (err error) { handler, err = s.openUpstreams(); next = s.called(handler); return err },
 		s.openTLS,
 		func() error { return s.listen(ctx) },
 		func() error {
 			return s.openDoors(ctx, doors{
-				next: handler, sessions: handler, store: store, out: out, guard: s.refuseAncient,
+				next: next, sessions: handler, store: store, out: out, guard: s.refuseAncient,
 				ready: func(ctx context.Context) error { return errors.Join(ready(store)(ctx), handler.Ready(ctx)) },
 			})
 		},
@@ -63,9 +66,31 @@ func (s *Server) openUpstreams() (*proxy.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
+		s.later(up)
 		h.Upstreams = append(h.Upstreams, proxy.Route{Prefix: u.Prefix, Upstream: up, PassCredentials: u.PassCredentials})
 	}
 	return h, nil
+}
+
+// called puts before a handler what gives each request the name of this server, if
+// it has one (url): whatever a client calls it, upstreams learn that name.
+func (s *Server) called(next gate.Handler) gate.Handler {
+	at, err := url.Parse(s.cfg.URL)
+	if err != nil || at.Host == "" {
+		return next
+	}
+	return named{next, at.Host}
+}
+
+type named struct {
+	gate.Handler
+	host string
+}
+
+func (n named) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	r = r.WithContext(r.Context()) // a copy
+	r.Host = n.host
+	return n.Handler.ServeOCI(w, r, c)
 }
 
 // maxSecret bounds a file with one password, in bytes.

@@ -69,7 +69,9 @@ func blobHeaders(w http.ResponseWriter, d oci.Digest) {
 }
 
 func (a *API) blobDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	if err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest, guard(c)); err != nil {
+	rights := &rights{call: c}
+	defer rights.note()
+	if err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest, rights.guard); err != nil {
 		allow(w, err, "GET, HEAD")
 		return err
 	}

@@ -21,6 +21,7 @@ type catalogBody struct {
 func (a *API) catalog(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	p := page{
 		size: pageSize(c.Request.Page), last: c.Request.Page.Last,
+		enter: func() (func(), error) { return a.walks.Enter(r.Context()) },
 		read: func(last string, limit int) ([]string, bool, error) {
 			return a.Registry.Catalog(r.Context(), last, limit)
 		},

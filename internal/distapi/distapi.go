@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/registry"
@@ -21,6 +20,8 @@ import (
 // API is the gate.Handler that answers from a registry.
 type API struct {
 	Registry *registry.Registry
+
+	walks gate.Walks // through lists
 }
 
 var (
@@ -52,34 +53,6 @@ var handlers = [route.Kinds]handler{ //nolint:gochecknoglobals // a lookup table
 // ServeOCI answers a request that has passed the gate.
 func (a *API) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	return handlers[c.Request.Kind](a, w, r, c)
-}
-
-// guard asks the caller's rights to what the registry is about to do.
-func guard(c *gate.Call) registry.Guard {
-	return func(e registry.Effect) error {
-		switch e.Action {
-		case registry.ReadBlob:
-			return mayRead(c, access.Scope{Action: access.Pull, Repo: e.Repo})
-		case registry.MoveTag:
-			return c.Can(access.Scope{Action: access.Overwrite, Repo: e.Repo, Tag: e.Tag})
-		case registry.DeleteTag:
-			return c.Can(access.Scope{Action: access.Delete, Repo: e.Repo, Tag: e.Tag})
-		default:
-			return c.Can(access.Scope{Action: access.Admin})
-		}
-	}
-}
-
-// mayRead asks about the source of a mount. Where the caller names none, the
-// registry looks for one, and those that it passes over are no denials: nobody
-// has asked for them.
-func mayRead(c *gate.Call, s access.Scope) error {
-	if c.Request.From == "" {
-		if err := c.Try(s); err != nil {
-			return err
-		}
-	}
-	return c.Can(s)
 }
 
 // allow names the methods that are left where the registry has one switched off

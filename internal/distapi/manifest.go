@@ -1,10 +1,8 @@
 package distapi
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/registry"
 	"github.com/moorgate/moorgate/internal/route"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
 // manifestRead answers with the manifest as it was pushed, whatever the client
@@ -41,14 +40,16 @@ func (a *API) manifestRead(w http.ResponseWriter, r *http.Request, c *gate.Call)
 }
 
 func (a *API) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	body, err := readManifest(r)
+	body, err := wire.ReadManifest(r)
 	if err != nil {
 		return err
 	}
+	rights := &rights{call: c}
+	defer rights.note()
 	pushed, err := a.Registry.PutManifest(r.Context(), registry.ManifestPut{
 		Repo: c.Request.Repo, Reference: c.Request.Reference, Tags: c.Request.Tags,
 		Type: r.Header.Get("Content-Type"), Body: body, By: c.Who.User,
-		If: precondition(r), Guard: guard(c),
+		If: precondition(r), Guard: rights.guard,
 	})
 	if err != nil {
 		return err
@@ -71,31 +72,12 @@ func (a *API) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 	return nil
 }
 
-// readManifest reads a body of at most oci.MaxManifestSize bytes.
-//
-// Errors: ManifestTooLarge, SizeInvalid.
-func readManifest(r *http.Request) ([]byte, error) {
-	tooLarge := oci.Errorf(oci.ManifestTooLarge, "the manifest is larger than %d bytes", oci.MaxManifestSize)
-	if r.ContentLength > oci.MaxManifestSize {
-		return nil, tooLarge
-	}
-	var body bytes.Buffer
-	if r.ContentLength > 0 {
-		body.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := body.ReadFrom(io.LimitReader(r.Body, oci.MaxManifestSize+1)); err != nil {
-		return nil, oci.Errorf(oci.SizeInvalid, "the request body ended early").Because(err)
-	}
-	if body.Len() > oci.MaxManifestSize {
-		return nil, tooLarge
-	}
-	return body.Bytes(), nil
-}
-
 func (a *API) manifestDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	rights := &rights{call: c}
+	defer rights.note()
 	err := a.Registry.DeleteManifest(r.Context(), registry.ManifestDelete{
 		Repo: c.Request.Repo, Reference: c.Request.Reference, By: c.Who.User,
-		If: precondition(r), Guard: guard(c),
+		If: precondition(r), Guard: rights.guard,
 	})
 	if err != nil {
 		allow(w, err, "GET, HEAD, PUT")

@@ -26,31 +26,47 @@ type page struct {
 	// read returns at most limit entries behind last, and whether there are more.
 	read func(last string, limit int) ([]string, bool, error)
 	show func(entry string) bool
+
+	// enter is asked before entries are looked at beyond a page of them.
+	enter func() (leave func(), err error)
 }
 
 // fill returns the entries of the page, never nil. It reads on while entries are
 // hidden, so that a page is full if there are enough to see.
 func (p *page) fill() ([]string, error) {
-	shown := []string{}
-	for limit := p.size; ; limit = maxPage {
-		entries, rest, err := p.read(p.last, limit)
-		if err != nil {
-			return nil, err
+	shown, err := p.add([]string{}, p.size)
+	if err != nil || !p.more || len(shown) == p.size {
+		return shown, err
+	}
+	leave, err := p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	for p.more && len(shown) < p.size && err == nil {
+		shown, err = p.add(shown, maxPage)
+	}
+	return shown, err
+}
+
+// add looks at the next entries, limit at most.
+func (p *page) add(shown []string, limit int) ([]string, error) {
+	entries, rest, err := p.read(p.last, limit)
+	if err != nil {
+		return nil, err
+	}
+	p.more = rest
+	for _, entry := range entries {
+		if len(shown) == p.size {
+			p.more = true
+			break
 		}
-		for _, entry := range entries {
-			if len(shown) == p.size {
-				rest = true
-				break
-			}
-			p.last = entry
-			if p.show(entry) {
-				shown = append(shown, entry)
-			}
-		}
-		if p.more = rest; !p.more || len(shown) == p.size {
-			return shown, nil
+		p.last = entry
+		if p.show(entry) {
+			shown = append(shown, entry)
 		}
 	}
+	return shown, nil
 }
 
 // linkNext names the next page: the same request behind the entry last

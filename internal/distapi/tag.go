@@ -19,6 +19,7 @@ func (a *API) tagList(w http.ResponseWriter, r *http.Request, c *gate.Call) erro
 	repo := c.Request.Repo
 	p := page{
 		size: pageSize(c.Request.Page), last: c.Request.Page.Last,
+		enter: func() (func(), error) { return a.walks.Enter(r.Context()) },
 		read: func(last string, limit int) ([]string, bool, error) {
 			return a.Registry.Tags(r.Context(), repo, last, limit)
 		},

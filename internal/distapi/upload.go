@@ -15,7 +15,9 @@ import (
 func (a *API) uploadStart(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	q := c.Request
 	if q.Mount != "" {
-		mounted, err := a.Registry.Mount(r.Context(), q.Repo, q.Mount, q.From, guard(c))
+		rights := &rights{call: c}
+		defer rights.note()
+		mounted, err := a.Registry.Mount(r.Context(), q.Repo, q.Mount, q.From, rights.guard)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,10 @@ func (c *Call) Can(s access.Scope) error {
 // records nothing.
 func (c *Call) Try(s access.Scope) error { return c.answer(s, c.decide(s)) }
 
+// Note records the answer of Try, for those who may not wait for a log where they
+// ask.
+func (c *Call) Note(s access.Scope) { c.record(s, c.decide(s)) }
+
 // May is Try for those who do not ask why.
 func (c *Call) May(s access.Scope) bool { return c.decide(s).Allowed }
 

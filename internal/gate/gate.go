@@ -75,26 +75,17 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	request, err := route.Parse(r.Method, r.URL)
 	if err != nil {
-		g.refuse(w, r, nil, err)
+		g.WriteError(w, r, nil, err)
 		return
 	}
 	call, err := g.admit(w, r, request)
 	if err != nil {
-		g.refuse(w, r, request, err)
+		g.WriteError(w, r, request, err)
 		return
 	}
 	if err := g.Next.ServeOCI(w, r, call); err != nil {
 		g.WriteError(w, r, request, err)
 	}
-}
-
-// refuse answers a request whose body nobody has read.
-func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, request *route.Request, err error) {
-	if r.ProtoMajor == 1 && r.ContentLength != 0 {
-		// Or net/http would wait for the body before it sends the answer.
-		w.Header().Set("Connection", "close")
-	}
-	g.WriteError(w, r, request, err)
 }
 
 // WriteError answers with an error, and with what belongs to it: where to sign

@@ -46,22 +46,39 @@ func addrOf(hostPort string) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
-// lastUntrusted walks the addresses from the nearest on. An entry that is no
-// address ends the walk: what is behind it is anybody's word.
+// lastUntrusted walks the addresses from the nearest on. Without a header the
+// proxy itself is the client. Where an entry is no address the client is not
+// known, and the zero address: it must not pass for the proxy, which stands
+// inside.
 func lastUntrusted(headers []string, trusted []netip.Prefix, peer netip.Addr) netip.Addr {
+	if len(headers) == 0 {
+		return peer
+	}
 	chain := strings.Split(strings.Join(headers, ","), ",")
 	addr := peer
 	for i := len(chain) - 1; i >= 0; i-- {
-		next, err := netip.ParseAddr(strings.TrimSpace(chain[i]))
-		if err != nil {
-			return addr
-		}
-		addr = next.Unmap().WithZone("")
+		addr = forwardedAddr(strings.TrimSpace(chain[i]))
 		if !contains(trusted, addr) {
 			return addr
 		}
 	}
 	return addr
+}
+
+// forwardedAddr reads an address as proxies write it: alone, in brackets, or with
+// the port of the client; the zero address if it is something else.
+func forwardedAddr(text string) netip.Addr {
+	if addr := addrOf(text); addr.IsValid() {
+		return addr
+	}
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		text = strings.TrimSuffix(inner, "]")
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap().WithZone("")
 }
 
 func contains(list []netip.Prefix, a netip.Addr) bool {

@@ -2,13 +2,16 @@ package proxy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/route"
+	"github.com/moorgate/moorgate/internal/upstream"
 	"github.com/moorgate/moorgate/internal/wire"
 )
 
@@ -73,6 +76,9 @@ func (to *Route) ask(r *http.Request, q *route.Request, limit int64) (*reply, er
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if errors.Is(err, upstream.ErrTimeout) {
+		return nil, tooSlow(err)
+	}
 	if err != nil {
 		return nil, oci.Errorf(oci.BadGateway, "the answer of the upstream registry ended early: try again").Because(err)
 	}
@@ -80,6 +86,15 @@ func (to *Route) ask(r *http.Request, q *route.Request, limit int64) (*reply, er
 		return nil, oci.Errorf(oci.BadGateway, "the upstream registry answers with more than %d bytes", limit)
 	}
 	return &reply{status: resp.StatusCode, header: resp.Header, body: body}, nil
+}
+
+// unknown reports whether the upstream says, by one of the error codes, that
+// something is not there. A 404 alone may come from something before it, which
+// knows nothing about that.
+func (a *reply) unknown(codes ...string) bool {
+	var list wire.ErrorList
+	return a.status == http.StatusNotFound && json.Unmarshal(a.body, &list) == nil &&
+		slices.ContainsFunc(list.Errors, func(e wire.ErrorEntry) bool { return slices.Contains(codes, e.Code) })
 }
 
 // unexpected is for a reply that leaves a question of the gateway open. What

@@ -37,7 +37,7 @@ func (h *Handler) deleteUnneeded(w http.ResponseWriter, r *http.Request, c *gate
 		return err
 	}
 	if d != "" && !c.May(access.Scope{Action: access.Delete, Repo: c.Request.Repo, Tag: access.EveryTag}) {
-		if err := checkNeeds(r, to, c, d); err != nil {
+		if err := h.checkNeeds(r, to, c, d); err != nil {
 			return err
 		}
 	}
@@ -47,8 +47,13 @@ func (h *Handler) deleteUnneeded(w http.ResponseWriter, r *http.Request, c *gate
 // checkNeeds asks for the right to delete each tag that needs d.
 //
 // Errors: Denied; BadGateway and GatewayTimeout where that cannot be found out;
-// Unavailable where it is too much to look at.
-func checkNeeds(r *http.Request, to *Route, c *gate.Call, d oci.Digest) error {
+// Unavailable where it is too much to look at; TooManyRequests.
+func (h *Handler) checkNeeds(r *http.Request, to *Route, c *gate.Call, d oci.Digest) error {
+	leave, err := h.walks.Enter(r.Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	repo := c.Request.Repo
 	tags, err := allTags(r, to, repo)
 	if err != nil {
@@ -83,7 +88,7 @@ func allTags(r *http.Request, to *Route, repo string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if list.status == http.StatusNotFound { // it holds nothing with a tag
+		if list.unknown("NAME_UNKNOWN") { // it holds nothing with a tag
 			return nil, nil
 		}
 		var page tagsBody
@@ -130,7 +135,7 @@ func (l *look) needs(ref oci.Reference, depth int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if found.status == http.StatusNotFound {
+	if found.unknown("MANIFEST_UNKNOWN", "NAME_UNKNOWN") {
 		return false, nil
 	}
 	var m needed

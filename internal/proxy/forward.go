@@ -109,12 +109,16 @@ func (to *Route) do(out *http.Request, needs []access.Grant) (*http.Response, er
 	case errors.Is(err, upstream.ErrBody):
 		return nil, oci.Errorf(oci.SizeInvalid, "the request body ended early").Because(err)
 	case errors.Is(err, upstream.ErrTimeout):
-		return nil, oci.Errorf(oci.GatewayTimeout, "the upstream registry did not answer in time: try again later").Because(err)
+		return nil, tooSlow(err)
 	case errors.Is(err, upstream.ErrCredentials):
 		return nil, oci.Errorf(oci.BadGateway, "the upstream registry does not accept the credentials of the gateway: tell its operator").Because(err)
 	default:
 		return nil, oci.Errorf(oci.BadGateway, "the upstream registry cannot be reached: try again later").Because(err)
 	}
+}
+
+func tooSlow(err error) error {
+	return oci.Errorf(oci.GatewayTimeout, "the upstream registry did not answer in time: try again later").Because(err)
 }
 
 // check keeps answers from the client that are about the gateway: it has asked

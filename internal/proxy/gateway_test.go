@@ -129,9 +129,10 @@ func (d *direct) Do(r *http.Request, grants []access.Grant) (*http.Response, err
 		d.grants = append(d.grants, g.String())
 	}
 	d.mu.Unlock()
-	r.URL.Scheme, r.URL.Host = d.at.Scheme, d.at.Host
-	r.Header.Del("Authorization")
-	return d.transport.RoundTrip(r)
+	out := r.Clone(r.Context())
+	out.URL.Scheme, out.URL.Host = d.at.Scheme, d.at.Host
+	out.Header.Del("Authorization")
+	return d.transport.RoundTrip(out)
 }
 
 func (d *direct) Check(ctx context.Context) error {

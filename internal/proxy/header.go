@@ -20,10 +20,15 @@ var hopByHop = map[string]bool{ //nolint:gochecknoglobals // a lookup table, nev
 // else, or ask for something else than the gate has decided on: some servers
 // believe them. A name that ends in "-" stands for all that begin so.
 var claims = []string{ //nolint:gochecknoglobals // a lookup table, never written
-	"Forwarded", "X-Forwarded", "X-Forwarded-", "X-Real-Ip", "X-Original-", "X-Rewrite-",
-	"X-Client-Ip", "X-Cluster-Client-Ip", "Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
-	"X-Host", "X-Http-Method", "X-Http-Method-", "X-Method-Override", "X-Url-Scheme",
-	"Remote-User", "X-Remote-", "X-Auth-", "X-Webauth-", "X-Accel-", "Cookie",
+	// Where the request comes from, and by what.
+	"Forwarded", "X-Forwarded", "X-Forwarded-", "X-Forward-", "X-Real-Ip", "X-Host", "X-Scheme", "X-Url-Scheme", "Front-End-Https",
+	"X-Client-", "X-Cluster-", "Client-Ip", "True-Client-Ip", "Cf-", "Fastly-", "X-Envoy-", "X-Amzn-", "X-Azure-", "X-Appengine-",
+	// What it asks for.
+	"X-Original-", "X-Rewrite-", "X-Http-Method", "X-Http-Method-", "X-Method-Override", "X-Accel-",
+	// Who asks.
+	"Remote-", "X-Remote-", "X-User", "X-User-", "X-Username", "X-Email", "X-Groups", "X-Roles", "X-Auth-", "X-Authenticated-",
+	"X-Webauth-", "X-Token-", "X-Consumer-", "X-Credential-", "X-Goog-", "X-Ms-Client-", "X-Vouch-", "X-Authentik-", "X-Pomerium-",
+	"Impersonate-", "X-Api-Key", "Ssl-", "X-Ssl-", "X-Tls-", "X-Client-Cert", "X-Arr-", "Client-Cert", "Client-Cert-", "Cookie",
 }
 
 // notForClients are headers of answers that are between the upstream and the
@@ -103,6 +108,9 @@ func setForwarded(to http.Header, r *http.Request) {
 	to.Set("X-Forwarded-Proto", proto)
 	if r.Host != "" {
 		to.Set("X-Forwarded-Host", r.Host)
+	}
+	if id := reqctx.ID(r.Context()); id != "" {
+		to.Set("X-Request-Id", id) // the one in our log, and no client's
 	}
 }
 

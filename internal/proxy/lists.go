@@ -14,8 +14,11 @@ import (
 	"github.com/moorgate/moorgate/internal/wire"
 )
 
-// maxPage bounds the entries of one page of a list.
-const maxPage = 1000
+// Bounds of lists.
+const (
+	maxPage  = 1000 // entries of one page
+	maxPages = 1000 // of an upstream, to make one of them
+)
 
 type tagsBody struct {
 	Name string   `json:"name"`
@@ -36,7 +39,7 @@ func (h *Handler) tagList(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 	if err != nil {
 		return err
 	}
-	l := newList(c.Request)
+	l := h.newList(c.Request)
 	err = l.fill(&walk{
 		r: r, to: to, page: c.Request.Page,
 		asked: route.Request{Kind: route.TagList, Repo: repo},
@@ -65,7 +68,7 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 		}
 		rest = rest[slices.IndexFunc(rest, func(to Route) bool { return to.Prefix == owner.Prefix }):]
 	}
-	l := newList(c.Request)
+	l := h.newList(c.Request)
 	page := c.Request.Page
 	var refused error
 	answered := 0
@@ -123,10 +126,11 @@ type list struct {
 	size  int      // at most so many entries
 	shown []string // never nil
 	more  bool     // there may be others behind them
+	walks *gate.Walks
 }
 
-func newList(q *route.Request) *list {
-	l := &list{asked: q, size: maxPage, shown: []string{}}
+func (h *Handler) newList(q *route.Request) *list {
+	l := &list{asked: q, size: maxPage, shown: []string{}, walks: &h.walks}
 	if q.Page.N >= 0 {
 		l.size = min(q.Page.N, maxPage)
 	}
@@ -148,31 +152,54 @@ type walk struct {
 // fill adds what may be shown of an upstream's list. It reads on while entries are
 // hidden, so that the page is full if there are enough to see.
 //
-// Errors: *refusal; BadGateway, GatewayTimeout.
+// Errors: *refusal; BadGateway, GatewayTimeout, TooManyRequests.
 func (l *list) fill(k *walk) error {
+	if l.full() {
+		return nil
+	}
 	k.page.N = l.size
-	for more := !l.full(); more; k.page.N = maxPage {
-		entries, next, rest, err := k.next()
-		if err != nil {
-			return err
+	more, err := l.add(k)
+	if err != nil || !more {
+		return err
+	}
+	leave, err := l.walks.Enter(k.r.Context())
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for pages := 1; more && err == nil; pages++ {
+		if pages == maxPages {
+			return oci.Errorf(oci.BadGateway, "the list of the upstream registry has more than %d pages, or no end", maxPages)
 		}
-		for _, entry := range entries {
-			if !k.show(entry) {
-				continue
-			}
-			if l.full() {
-				l.more = true
-				return nil
-			}
-			l.shown = append(l.shown, entry)
+		k.page.N = maxPage
+		more, err = l.add(k)
+	}
+	return err
+}
+
+// add adds what may be shown of the next page of an upstream, and reports whether
+// there is room and need for another.
+func (l *list) add(k *walk) (more bool, err error) {
+	entries, next, rest, err := k.next()
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		if !k.show(entry) {
+			continue
 		}
 		if l.full() {
-			l.more = rest
-			return nil
+			l.more = true
+			return false, nil
 		}
-		k.page, more = next, rest
+		l.shown = append(l.shown, entry)
 	}
-	return nil
+	if l.full() {
+		l.more = rest
+		return false, nil
+	}
+	k.page = next
+	return rest, nil
 }
 
 // next asks for one page.

@@ -145,3 +145,22 @@ func TestListsThatCannotBeFollowedAreErrors(t *testing.T) {
 		}
 	}
 }
+
+// Pages that lead around in a circle are left in the end.
+func TestAListWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	g := newGateway(t, behind(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		last := "a"
+		if r.URL.Query().Get("last") == "a" {
+			last = "b"
+		}
+		w.Header().Set("Link", "</v2/_catalog?n=1000&last="+last+`>; rel="next"`)
+		_, _ = io.WriteString(w, `{"repositories":["hidden/x"]}`)
+	})))
+	a := g.want(t, http.StatusBadGateway, "mallory", "GET /v2/_catalog", "")
+	if !strings.Contains(a.body, "no end") || asked != 1000 {
+		t.Errorf("after %d requests: %s", asked, a.body)
+	}
+}

@@ -147,6 +147,79 @@ func TestOfPushesAtOnceOneMakesAFinalTag(t *testing.T) {
 	}
 }
 
+// Between the gateway's look at a tag and the push of somebody who may only make
+// it, nobody moves the tag: also not somebody who may.
+func TestATagStaysAsItWasSeenUntilItIsPushed(t *testing.T) {
+	t.Parallel()
+	looked, goOn, moved := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	g := newGateway(t, behind(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		switch {
+		case r.Method == http.MethodHead:
+			close(looked)
+			<-goOn
+			w.WriteHeader(http.StatusNotFound)
+		case string(body) == "of the owner":
+			close(moved)
+			fallthrough
+		default:
+			w.WriteHeader(http.StatusCreated)
+		}
+	})))
+	var both sync.WaitGroup
+	defer both.Wait()
+	both.Go(func() { g.want(t, http.StatusCreated, "mallory", "PUT /v2/shared/app/manifests/v1", "of mallory") })
+	<-looked
+	both.Go(func() { g.want(t, http.StatusCreated, "admin", "PUT /v2/shared/app/manifests/v1", "of the owner") })
+	select {
+	case <-moved:
+		t.Error("the tag was moved behind the look")
+	case <-time.After(300 * time.Millisecond): // far longer than a request takes
+	}
+	close(goOn)
+}
+
+// A client that sends its manifest byte by byte holds up nobody.
+func TestASlowPushDoesNotHoldItsTag(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, behind(t, "", newRegistry(t)))
+	m := g.pushImage(t, "mallory", "shared/app", "", "one")
+	g.talk(t, "PUT /v2/shared/app/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+aliceIn+"Content-Length: 1000\r\n\r\n{")
+	g.want(t, http.StatusCreated, "mallory", "PUT /v2/shared/app/manifests/v1", m, imageType)
+	g.want(t, http.StatusCreated, "admin", "PUT /v2/shared/app/manifests/v1", m, imageType)
+}
+
+// A 404 of something before the upstream, which knows nothing of tags, is no leave
+// to delete what they need.
+func TestOnlyARegistryCanSayThatThereAreNoTags(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		tags string
+		want int
+	}{
+		"a registry":              {`{"errors":[{"code":"NAME_UNKNOWN"}]}`, http.StatusAccepted},
+		"a page of nothing":       {"<h1>404</h1>", http.StatusBadGateway},
+		"another error":           {`{"errors":[{"code":"UNSUPPORTED"}]}`, http.StatusBadGateway},
+		"no error at all, as 404": {"{}", http.StatusBadGateway},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t, behind(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodDelete {
+					w.WriteHeader(http.StatusAccepted)
+					return
+				}
+				w.WriteHeader(http.StatusNotFound)
+				_, _ = io.WriteString(w, c.tags)
+			})))
+			g.want(t, c.want, "mallory", "DELETE /v2/shared/app/manifests/"+digestOf("x"), "")
+		})
+	}
+}
+
 func TestWhatAProtectedTagNeedsIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, behind(t, "", newRegistry(t)))
@@ -245,11 +318,18 @@ func TestForgedHeadersDoNotReachTheUpstream(t *testing.T) {
 		"X_Forwarded_For: 6.6.6.6", "X_Real_IP: 6.6.6.6", "X.Real.Ip: 6.6.6.6", "X-Http-Method-Override: DELETE", "Cookie: a=b",
 		"Connection: close, X-Forwarded-For, X-Real-IP, Host, Authorization, Content-Length, X-Mine", "X-Mine: 1",
 		"Keep-Alive: 5", "Te: trailers", "Proxy-Authorization: Basic x", "Proxy: evil", "Upgrade: h2c", "Remote-User: admin",
+		"X-Forward-For: 6.6.6.6", "X-Scheme: https", "Front-End-Https: on", "X-User: admin", "X-Consumer-Username: admin",
+		"X-Goog-Authenticated-User-Email: a@b", "X-Ssl-Client-S-Dn: CN=admin", "Ssl-Client-Cert: x", "X-Envoy-External-Address: 6.6.6.6",
+		"Impersonate-User: admin", "X-Token-Subject: admin", "X-Amzn-Oidc-Identity: admin", "X-Request-Id: forged",
 		"Accept: application/json", "X-Kept: yes")
 	want := http.Header{
 		"Accept": {"application/json"}, "X-Kept": {"yes"}, "User-Agent": {"Go-http-client/1.1"},
 		"X-Real-Ip": {"127.0.0.1"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {at.Host},
 	}
+	if ids := got["X-Request-Id"]; len(ids) != 1 || ids[0] == "forged" {
+		t.Errorf("X-Request-Id is %q", ids)
+	}
+	got.Del("X-Request-Id")
 	if diff := diffHeaders(want, got); diff != "" {
 		t.Errorf("the upstream got (-want +got):\n%s", diff)
 	}

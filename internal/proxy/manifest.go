@@ -2,17 +2,20 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/route"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
-// manifestPut forwards a push. If the caller may not move one of its tags, the
-// gateway sees first whether the tag is there.
+// manifestPut forwards a push. It reads the manifest first, so that a slow client
+// holds up nobody else.
 func (h *Handler) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	q := c.Request
 	to, err := h.pick(q.Repo)
@@ -23,33 +26,45 @@ func (h *Handler) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Ca
 	if err != nil {
 		return err
 	}
-	tags := pushedTags(q)
-	final := fixedTags(c, tags)
-	if len(final) == 0 {
-		release, err := h.lockTags(r, q.Repo, tags, false)
-		if err != nil {
-			return err
-		}
-		defer release()
-		return h.stream(w, r, x)
-	}
-	body, err := readManifest(r)
+	body, err := wire.ReadManifest(r)
 	if err != nil {
 		return err
 	}
-	// Between the look and the push nobody else may push to these tags.
-	release, err := h.lockTags(r, q.Repo, tags, true)
+	x.carry(body)
+	resp, err := h.push(r, x, body)
 	if err != nil {
 		return err
+	}
+	defer resp.Body.Close()
+	return h.answer(w, x, resp)
+}
+
+// push sends a manifest. If the caller may not move one of its tags, the gateway
+// sees first whether that tag is there; between the look and the push nobody else
+// may push to it. Others may again before the client has its answer.
+func (h *Handler) push(r *http.Request, x *exchange, body []byte) (*http.Response, error) {
+	tags := pushedTags(x.asked)
+	final := fixedTags(x.call, tags)
+	release, err := h.lockTags(r, x.asked.Repo, tags, len(final) > 0)
+	if err != nil {
+		return nil, err
 	}
 	defer release()
 	for _, tag := range final {
-		if err := mayMove(r, to, c, tag, body); err != nil {
-			return err
+		if err := mayMove(r, x.to, x.call, tag, body); err != nil {
+			return nil, err
 		}
 	}
+	return x.send()
+}
+
+// carry gives the request a body, which can be sent again.
+func (x *exchange) carry(body []byte) {
+	if len(body) == 0 {
+		return
+	}
+	x.out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	x.out.Body, x.out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	return h.exchange(w, x)
 }
 
 // pushedTags returns the tags that a push sets.
@@ -71,12 +86,25 @@ func fixedTags(c *gate.Call, tags []string) []string {
 	return final
 }
 
+// lockWait is how long a push waits for others of the same tags: far longer than
+// an upstream takes that is well.
+const lockWait = time.Minute
+
+// lockTags locks tags for a push.
+//
+// Errors: Unavailable after lockWait; that of the request's context.
 func (h *Handler) lockTags(r *http.Request, repo string, tags []string, alone bool) (release func(), err error) {
 	names := make([]string, len(tags))
 	for i, tag := range tags {
 		names[i] = repo + ":" + tag
 	}
-	return h.locks.acquire(r.Context(), names, alone)
+	ctx, cancel := context.WithTimeout(r.Context(), lockWait)
+	defer cancel()
+	release, err = h.locks.acquire(ctx, names, alone)
+	if err != nil && r.Context().Err() == nil {
+		return nil, oci.Errorf(oci.Unavailable, "another push to the same tag takes very long: try again later").Because(err)
+	}
+	return release, err
 }
 
 // mayMove asks for the right to move a tag if the push of body would move it.
@@ -119,22 +147,4 @@ func pointsTo(r *http.Request, to *Route, repo, tag string, body []byte) (target
 	default:
 		return elsewhere, nil
 	}
-}
-
-// readManifest reads a body of at most oci.MaxManifestSize bytes.
-//
-// Errors: ManifestTooLarge, SizeInvalid.
-func readManifest(r *http.Request) ([]byte, error) {
-	tooLarge := oci.Errorf(oci.ManifestTooLarge, "the manifest is larger than %d bytes", oci.MaxManifestSize)
-	if r.ContentLength > oci.MaxManifestSize {
-		return nil, tooLarge
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, oci.MaxManifestSize+1))
-	if err != nil {
-		return nil, oci.Errorf(oci.SizeInvalid, "the request body ended early").Because(err)
-	}
-	if len(body) > oci.MaxManifestSize {
-		return nil, tooLarge
-	}
-	return body, nil
 }

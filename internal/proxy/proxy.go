@@ -58,9 +58,10 @@ type Handler struct {
 	Sealer    *Sealer
 	Log       *slog.Logger
 
-	locks   locks     // of the tags that are being pushed
-	sources sources   // where blobs were seen
-	buffers sync.Pool // of *[bufferSize]byte
+	locks   locks      // of the tags that are being pushed
+	sources sources    // where blobs were seen
+	walks   gate.Walks // through what an upstream holds
+	buffers sync.Pool  // of *[bufferSize]byte
 }
 
 var (
@@ -149,11 +150,15 @@ func (h *Handler) SessionStart(_ context.Context, repo, id, owner string) (time.
 
 // Ready returns nil if all upstreams answer.
 func (h *Handler) Ready(ctx context.Context) error {
-	var failed []error
-	for _, to := range h.Upstreams {
-		if err := to.Upstream.Check(ctx); err != nil {
-			failed = append(failed, fmt.Errorf("upstream of %q: %w", to.Prefix+"/", err))
-		}
+	failed := make([]error, len(h.Upstreams))
+	var all sync.WaitGroup
+	for i, to := range h.Upstreams {
+		all.Go(func() {
+			if err := to.Upstream.Check(ctx); err != nil {
+				failed[i] = fmt.Errorf("upstream of %q: %w", to.Prefix+"/", err)
+			}
+		})
 	}
+	all.Wait()
 	return errors.Join(failed...)
 }

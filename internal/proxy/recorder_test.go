@@ -117,13 +117,21 @@ func checkArrived(t *testing.T, rec *recorder, req *http.Request, line, body str
 	if got.line != line || got.body != body {
 		t.Errorf("the upstream got %s with %q, want %s with %q", got.line, got.body, line, body)
 	}
-	if got.length != req.ContentLength {
-		t.Errorf("the upstream got a length of %d, want %d", got.length, req.ContentLength)
+	length := req.ContentLength
+	if strings.Contains(line, "/manifests/") { // which the gateway reads first: it knows their length
+		length = int64(len(body))
+	}
+	if got.length != length {
+		t.Errorf("the upstream got a length of %d, want %d", got.length, length)
 	}
 	want := sent.Clone()
 	want["X-Real-Ip"], want["X-Forwarded-For"] = []string{"127.0.0.1"}, []string{"127.0.0.1"}
 	want["X-Forwarded-Proto"], want["X-Forwarded-Host"] = []string{"http"}, []string{req.URL.Host}
 	delete(got.header, "Content-Length")
+	if ids := got.header["X-Request-Id"]; len(ids) != 1 || ids[0] == "" {
+		t.Errorf("X-Request-Id is %q", ids)
+	}
+	delete(got.header, "X-Request-Id")
 	if req.Method != http.MethodGet && req.Method != http.MethodHead && req.ContentLength > 0 {
 		want.Del("Content-Length")
 	}

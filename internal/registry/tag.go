@@ -43,7 +43,7 @@ func setTag(tx meta.Tx, put ManifestPut, t meta.Tag) error {
 		return err
 	}
 	if !put.If.holds(exists, old.Digest) {
-		return oci.ErrPreconditionFailed.WithDetail(map[string]any{"tag": t.Name, "digest": old.Digest})
+		return oci.ErrPreconditionFailed.WithDetail(map[string]any{"tag": t.Name})
 	}
 	if exists && old.Digest != t.Digest {
 		if err := put.Guard(Effect{Action: MoveTag, Repo: put.Repo, Tag: t.Name}); err != nil {

@@ -35,10 +35,10 @@ type sender struct {
 // newSender returns a sender that reaches the registry at an endpoint.
 func newSender(c Config, at endpoint, roots *x509.CertPool) *sender {
 	t := newTransport(c, at.socket, roots)
-	s := &sender{registry: t, others: t, sleep: sleep, now: time.Now, closers: []func(){t.CloseIdleConnections}}
+	s := &sender{registry: patient{t, c.timeout()}, others: patient{t, c.timeout()}, sleep: sleep, now: time.Now, closers: []func(){t.CloseIdleConnections}}
 	if at.socket != "" {
 		tcp := newTransport(c, "", roots)
-		s.others, s.closers = tcp, append(s.closers, tcp.CloseIdleConnections)
+		s.others, s.closers = patient{tcp, c.timeout()}, append(s.closers, tcp.CloseIdleConnections)
 	}
 	return s
 }

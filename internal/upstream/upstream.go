@@ -83,13 +83,17 @@ func New(c Config) (*Upstream, error) {
 }
 
 // Close ends the connections that nobody uses. Those in use end when their
-// answers have been read.
-func (u *Upstream) Close() { u.sender.close() }
+// answers have been read. It returns nil.
+func (u *Upstream) Close() error {
+	u.sender.close()
+	return nil
+}
 
 // Do sends a request and returns the answer as it comes, whatever its status.
-// Path, query, header, Host and body of r are taken as they are; scheme, the
-// host to connect to, and Authorization are set here: credentials of the gateway,
-// for grants. GET and HEAD are tried again when the connection fails or the
+// Path, query, header and body of r are taken as they are; scheme, the host to
+// connect to, and Authorization are set here: credentials of the gateway, for
+// grants. Host is that of r only where it decides about nothing (see hostFor). In
+// the Request of the answer stands where it came from, and no credentials. GET and HEAD are tried again when the connection fails or the
 // answer is 502, 503 or 504; nothing else ever is, but for a 401 before the first
 // byte of the body was read. A 401 comes through only where the gateway has no
 // credentials of its own.
@@ -97,7 +101,8 @@ func (u *Upstream) Close() { u.sender.close() }
 // Do does not change r, and does not close its body, as it belongs to a server.
 // An answer may come before the body was read to its end, and then the body is
 // read on. The caller closes the body of the answer, and after that the body of
-// the request.
+// the request. Reading an answer fails with ErrTimeout when the registry sends
+// nothing more for as long as it may wait with the first byte.
 //
 // Errors: ErrUnreachable, ErrTimeout, ErrCredentials, ErrBody; that of the
 // context of r as it is.
@@ -158,9 +163,29 @@ func (u *Upstream) refuse(b *body, refused *http.Response, hint string) (*http.R
 func (u *Upstream) send(r *http.Request, b *body, authorization []string) (*http.Response, error) {
 	resp, err := u.sender.send(u.sender.registry, u.outgoing(r, b, authorization), b)
 	if resp != nil {
-		resp.Request = r // the other one holds our credentials
+		resp.Request = u.placed(r) // the one that was sent holds our credentials
 	}
 	return resp, err
+}
+
+// placed is r with the address that it was sent to.
+func (u *Upstream) placed(r *http.Request) *http.Request {
+	sent := *r
+	at := *r.URL
+	at.Scheme, at.Host = u.at.scheme, u.at.host
+	sent.URL = &at
+	return &sent
+}
+
+// hostFor returns what the registry is called in a request: as the client called
+// the gateway, as registries that stand behind a proxy are used to. But where a
+// name may lead elsewhere, to another registry behind the same address, a client
+// must not choose who gets our credentials, nor who answers over TLS.
+func (u *Upstream) hostFor(r *http.Request) string {
+	if u.at.scheme == "https" || u.login != nil && !u.login.anonymous() {
+		return u.at.host
+	}
+	return r.Host
 }
 
 // outgoing returns the request that the registry sees. What belongs to the
@@ -169,7 +194,7 @@ func (u *Upstream) outgoing(r *http.Request, b *body, authorization []string) *h
 	out := (&http.Request{
 		Method:           r.Method,
 		URL:              &url.URL{Scheme: u.at.scheme, Host: u.at.host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery, ForceQuery: r.URL.ForceQuery},
-		Host:             r.Host,
+		Host:             u.hostFor(r),
 		Proto:            "HTTP/1.1", // net/http waits for "100 Continue" only with it; HTTP/2 is up to the connection
 		ProtoMajor:       1,
 		ProtoMinor:       1,

@@ -35,7 +35,7 @@ func start(t testing.TB, c Config) *Upstream {
 		t.Fatal(err)
 	}
 	u.sender.sleep = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	t.Cleanup(u.Close)
+	t.Cleanup(func() { _ = u.Close() })
 	return u
 }
 
@@ -213,8 +213,11 @@ func TestResponseDoesNotShowTheCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK || resp.Request != r {
+	if resp.StatusCode != http.StatusOK || len(resp.Request.Header) != 0 {
 		t.Errorf("answer %d to %v", resp.StatusCode, resp.Request)
+	}
+	if got := resp.Request.URL.String(); got != s.URL+"/v2/x/tags/list" {
+		t.Errorf("it came from %s", got)
 	}
 }
 
@@ -295,8 +298,43 @@ func TestTLSTrustsOnlyTheNamedAuthority(t *testing.T) {
 
 func TestTransportSettings(t *testing.T) {
 	t.Parallel()
-	tr := start(t, Config{URL: "https://registry"}).sender.registry.(*http.Transport)
+	tr := start(t, Config{URL: "https://registry"}).sender.registry.(patient).RoundTripper.(*http.Transport)
 	if tr.Proxy != nil || !tr.DisableCompression || !tr.ForceAttemptHTTP2 || tr.ResponseHeaderTimeout != 900*time.Second {
 		t.Errorf("transport %+v", tr)
+	}
+}
+
+// With the credentials of the gateway, or over TLS, a client does not choose the
+// name that a registry is called by: it may lead to another one.
+func TestWhoGetsTheCredentialsIsNotForTheClientToName(t *testing.T) {
+	t.Parallel()
+	var host string
+	answer := func(_ http.ResponseWriter, r *http.Request) { host = r.Host }
+	plain := serve(t, func(w http.ResponseWriter, r *http.Request) { basicRegistry(nil)(w, r); answer(w, r) })
+	secure := httptest.NewTLSServer(http.HandlerFunc(answer))
+	t.Cleanup(secure.Close)
+	ca := filepath.Join(t.TempDir(), "ca.crt")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		config Config
+		own    bool
+	}{
+		"nothing to lose": {Config{URL: plain.URL}, false},
+		"credentials":     {Config{URL: plain.URL, Username: "gate", Password: hidden}, true},
+		"TLS":             {Config{URL: secure.URL, CA: ca}, true},
+		"those of client": {Config{URL: plain.URL, PassCredentials: true}, false},
+	} {
+		host = ""
+		u := start(t, c.config)
+		do(t, u, request(t, http.MethodGet, "/v2/x/tags/list", nil), nil)
+		want := "gate.example"
+		if c.own {
+			want = u.at.host
+		}
+		if host != want {
+			t.Errorf("%s: the registry is called %q, want %q", name, host, want)
+		}
 	}
 }

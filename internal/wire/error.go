@@ -80,8 +80,12 @@ func knownError(r *http.Request, err error) *oci.Error {
 }
 
 // Error answers a request with an error. Faults of ours, not of clients, go to
-// the log.
+// the log. The connection ends where the client may still be sending a body:
+// net/http would wait for that before it sends the answer.
 func Error(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) {
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
 	status, body := Describe(r, err)
 	LogFault(r, log, status, err)
 	SetRetryAfter(w, r, err)

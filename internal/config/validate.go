@@ -39,7 +39,7 @@ func (c Config) Validate(role Role) []Problem {
 	v.login(c)
 	v.policy(c)
 	v.tokens(c, role)
-	v.upstreams(c.Upstreams)
+	v.upstreams(c)
 	v.role(c, role)
 	v.limits(c.Limits)
 	v.health(c)

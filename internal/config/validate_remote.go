@@ -72,11 +72,14 @@ func (v *validator) accept(path string, a Accept) {
 	v.atLeast(path+".refresh", a.Refresh, time.Second)
 }
 
-func (v *validator) upstreams(list []Upstream) {
+func (v *validator) upstreams(c Config) {
+	list := c.Upstreams
 	seen := map[string]bool{}
 	for i, u := range list {
 		path := fmt.Sprintf("upstreams[%d]", i)
 		v.upstream(path, u)
+		v.warn(!u.PassCredentials || !c.Open && c.Token.Challenge != "bearer", path+".pass_credentials",
+			"clients have no password to pass on where they are asked for none: remove open, and set token.challenge to basic")
 		v.check(u.Password != "" || u.PasswordFile != "" || u.Username == "" || len(list) == 1, path+".password_file", "missing: name the file with the password")
 		if u.Password == "" && u.PasswordFile == "" && u.Username != "" && len(list) == 1 {
 			v.warn(false, path+".password_file", "missing: name the file with the password, or set MOORGATE_UPSTREAM_PASSWORD")

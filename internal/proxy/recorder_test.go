@@ -79,33 +79,80 @@ func TestTheGatewayAddsAndLosesNothing(t *testing.T) {
 			t.Parallel()
 			rec := &recorder{status: c.status}
 			rec.answer.body = c.answer
-			rec.answer.header = http.Header{
-				"Content-Type": {"application/x-anything"}, "Docker-Content-Digest": {d}, "Etag": {`"e"`}, "Range": {"0-5"},
-				"Oci-Subject": {d}, "Oci-Tag": {"a", "b"}, "Oci-Filters-Applied": {"artifactType"}, "Warning": {`299 - "a"`, `299 - "b"`},
-				"Content-Range": {"bytes 0-5/9"}, "Docker-Upload-Uuid": {"u"}, "Oci-Chunk-Min-Length": {"5"}, "Retry-After": {"1"},
-				"Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "Server": {"upstream"}, "Docker-Distribution-Api-Version": {"registry/2.0"},
-				"X-Unknown": {"1", "2"}, "Cache-Control": {"private"}, "Last-Modified": {"Mon, 02 Jan 2006 15:04:05 GMT"},
-			}
+			rec.answer.header = allHeaders()
 			g := newGateway(t, behind(t, "", rec))
-			sent := http.Header{
-				"Accept": {"a/b, c/d", "e/f"}, "Accept-Encoding": {"zstd"}, "Content-Type": {"application/y"}, "User-Agent": {"client/1"},
-				"If-None-Match": {`"x"`}, "If-Match": {"*"}, "Range": {"bytes=0-5"}, "Content-Range": {"0-5"}, "X-Unknown": {"1", "2"}, "Docker-Upload-Uuid": {"v"},
-			}
-			method, target, _ := strings.Cut(c.line, " ")
-			req, err := http.NewRequestWithContext(t.Context(), method, g.URL+target, bytes.NewReader([]byte(c.body)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if c.chunked {
-				req.ContentLength, req.Body = -1, io.NopCloser(strings.NewReader(c.body))
-			}
-			req.Header = sent.Clone()
-			req.SetBasicAuth("admin", "pw")
-			back := g.send(t, req)
-			checkArrived(t, rec, req, c.line, c.body, sent)
-			checkCameBack(t, rec, back, method, c.answer)
+			g.compare(t, rec, c.line, c.line, c.body, c.chunked)
 		})
 	}
+}
+
+// The same for what is about an upload session, but for the place where it is.
+func TestTheGatewayAddsAndLosesNothingInASession(t *testing.T) {
+	t.Parallel()
+	const at = "/odd/path%2Fwith/1?_state=a%2Bb%3D%3D&z=1&a=2"
+	d := digestOf("x")
+	for name, c := range map[string]struct {
+		method  string
+		query   string // of the client
+		added   string // to the query of the upstream
+		body    string
+		chunked bool
+		status  int
+		answer  string
+	}{
+		"chunk":             {"PATCH", "", "", "some bytes", false, 202, ""},
+		"stream":            {"PATCH", "", "", "some bytes", true, 202, ""},
+		"chunk out of line": {"PATCH", "", "", "some bytes", false, 416, `{"errors":[]}`},
+		"end":               {"PUT", "?digest=" + d, "&digest=" + strings.ReplaceAll(d, ":", "%3A"), "", false, 201, ""},
+		"last chunk":        {"PUT", "?digest=" + d, "&digest=" + strings.ReplaceAll(d, ":", "%3A"), "the rest", false, 201, ""},
+		"status":            {"GET", "", "", "", false, 204, ""},
+		"cancel":            {"DELETE", "", "", "", false, 204, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rec := &recorder{status: http.StatusAccepted}
+			rec.answer.header = http.Header{"Location": {at}}
+			g := newGateway(t, behind(t, "", rec))
+			ours := g.want(t, http.StatusAccepted, "admin", "POST /v2/shared/app/blobs/uploads/", "").header.Get("Location")
+			rec.got, rec.status = nil, c.status
+			rec.answer.body, rec.answer.header = c.answer, allHeaders()
+			g.compare(t, rec, c.method+" "+ours+c.query, c.method+" "+at+c.added, c.body, c.chunked)
+		})
+	}
+}
+
+// allHeaders are those of an answer, as an upstream may send them.
+func allHeaders() http.Header {
+	return http.Header{
+		"Content-Type": {"application/x-anything"}, "Docker-Content-Digest": {digestOf("x")}, "Etag": {`"e"`}, "Range": {"0-5"},
+		"Oci-Subject": {digestOf("x")}, "Oci-Tag": {"a", "b"}, "Oci-Filters-Applied": {"artifactType"}, "Warning": {`299 - "a"`, `299 - "b"`},
+		"Content-Range": {"bytes 0-5/9"}, "Docker-Upload-Uuid": {"u"}, "Oci-Chunk-Min-Length": {"5"}, "Retry-After": {"1"},
+		"Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "Server": {"upstream"}, "Docker-Distribution-Api-Version": {"registry/2.0"},
+		"X-Unknown": {"1", "2"}, "Cache-Control": {"private"}, "Last-Modified": {"Mon, 02 Jan 2006 15:04:05 GMT"},
+	}
+}
+
+// compare sends a request of which the upstream is to get the line there, and looks
+// at both sides.
+func (g *gateway) compare(t *testing.T, rec *recorder, line, there, body string, chunked bool) {
+	t.Helper()
+	sent := http.Header{
+		"Accept": {"a/b, c/d", "e/f"}, "Accept-Encoding": {"zstd"}, "Content-Type": {"application/y"}, "User-Agent": {"client/1"},
+		"If-None-Match": {`"x"`}, "If-Match": {"*"}, "Range": {"bytes=0-5"}, "Content-Range": {"0-5"}, "X-Unknown": {"1", "2"}, "Docker-Upload-Uuid": {"v"},
+	}
+	method, target, _ := strings.Cut(line, " ")
+	req, err := http.NewRequestWithContext(t.Context(), method, g.URL+target, bytes.NewReader([]byte(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chunked {
+		req.ContentLength, req.Body = -1, io.NopCloser(strings.NewReader(body))
+	}
+	req.Header = sent.Clone()
+	req.SetBasicAuth("admin", "pw")
+	back := g.send(t, req)
+	checkArrived(t, rec, req, there, body, sent)
+	checkCameBack(t, rec, back, method, rec.answer.body)
 }
 
 func checkArrived(t *testing.T, rec *recorder, req *http.Request, line, body string, sent http.Header) {

@@ -40,6 +40,45 @@ It asks the running server on the data directory.`,
 	}
 	s.registerData(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(newTokenKeysRevokeCommand())
+	return cmd
+}
+
+func newTokenKeysRevokeCommand() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Remove a signing key at once, such as one that was stolen",
+		Long: `Remove a signing key at once, such as one that was stolen.
+
+Here its tokens are good for nothing from now on; other registries refuse them when
+they read the keys again, and those that know us by the certificate of our authority
+(rootcertbundle) when the tokens expire, or when that authority is replaced. If it
+is the key that signs, a new one is made, which signs at once. Keys that a rotation
+has replaced remove themselves when their last token has expired: they need no
+command. It asks the running server on the data directory.`,
+		Example: `  moorgate token keys
+  moorgate token keys revoke ID`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := dial(cmd, &s)
+			if err != nil {
+				return err
+			}
+			done, err := client.RevokeKey(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if k := done.Made; k != nil {
+				say(cmd, "made signing key %s (%s), which signs from now on\n", k.ID, k.Algorithm)
+			}
+			for _, k := range done.Removed {
+				say(cmd, "removed %s\n", k.ID)
+			}
+			return nil
+		},
+	}
+	s.registerData(cmd.Flags())
 	return cmd
 }
 
@@ -74,7 +113,7 @@ func newTokenRotateCommand() *cobra.Command {
 
 It is published at once and signs after token.rotate_overlap, when everybody who
 remembers the published keys has asked again. Tokens signed with the old key stay
-good until they expire. It asks the running server on the data directory.`,
+good until they expire; then it is removed. It asks the running server on the data directory.`,
 		Example: `  moorgate token rotate
   moorgate token rotate --now`,
 		Args: cobra.NoArgs,

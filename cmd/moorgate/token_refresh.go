@@ -104,7 +104,7 @@ func newTokenRevokeCommand() *cobra.Command {
 The client has to sign in again. The short tokens that it got before stay good
 until they expire, within minutes (token.ttl).
 It asks the running server on the data directory.`,
-		Example: `  moorgate token revoke 4kq2xw7m
+		Example: `  moorgate token revoke 4kq2xw7m3bz5t6ya
   moorgate token revoke --user alice`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 0) == (user == "") {

@@ -57,7 +57,7 @@ func (s *search) decision() Decision {
 	case s.allow != nil:
 		return Decision{Allowed: true, Rule: s.allow.text}
 	}
-	return Decision{Rule: noRule}
+	return Decision{Rule: NoRule}
 }
 
 // matchesUser matches the name of a user. A slash in it is a character like

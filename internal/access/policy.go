@@ -6,8 +6,8 @@ type Decision struct {
 	Rule    string // the rule that decided, for people: the client and the audit log
 }
 
-// noRule is the reason of a denial that no rule made.
-const noRule = "no rule allows it"
+// NoRule is the reason of a denial that no rule made.
+const NoRule = "no rule allows it"
 
 // Policy is a set of rules; whoever no rule allows is denied. It is immutable:
 // a change makes a new one. The zero value denies everything. All may use it at
@@ -47,7 +47,7 @@ func (p *Policy) Decide(q Question) Decision {
 	case p.delegated:
 		return Decision{Rule: "only holders of a token are allowed"}
 	case p.rules == nil:
-		return Decision{Rule: noRule}
+		return Decision{Rule: NoRule}
 	}
 	return p.rules.decide(&q)
 }

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/config"
+	"github.com/moorgate/moorgate/internal/control"
 	"github.com/moorgate/moorgate/internal/filewatch"
+	"github.com/moorgate/moorgate/internal/gate"
 )
 
 // firstUser is the user of a registry that had none.
@@ -102,15 +105,26 @@ func makeFolder(dir string) error {
 	return errors.Join(parent.Sync(), parent.Close())
 }
 
-// auditLog writes what was refused to the log. What was allowed stands in the
-// access log.
+// auditLog writes to the log what was refused, and what the operator has changed.
+// What others were allowed stands in the access log.
 func auditLog(log *slog.Logger) audit.Func {
 	return func(ctx context.Context, r audit.Record) {
-		if r.Outcome == audit.Allowed || r.Outcome == audit.Denied && r.Who.IsAnonymous() {
-			return // the first request of every client comes without credentials
+		level := slog.LevelWarn
+		switch {
+		case r.Outcome == audit.Allowed && r.Who.Source != control.Source, unsigned(r):
+			return
+		case r.Outcome == audit.Allowed:
+			level = slog.LevelInfo
 		}
-		log.WarnContext(ctx, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", r.Client.String(),
+		log.Log(ctx, level, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", r.Client.String(),
 			"user", r.Who.User, "operation", r.Operation, "action", r.Scope.Action,
 			"repo", r.Scope.Repo, "tag", r.Scope.Tag, "rule", r.Rule)
 	}
+}
+
+// unsigned reports whether somebody was refused for want of a name: the first
+// request of every client comes without credentials. What a rule denies to anybody
+// is something else.
+func unsigned(r audit.Record) bool {
+	return r.Outcome == audit.Denied && r.Who.IsAnonymous() && (r.Rule == access.NoRule || r.Rule == gate.BeyondToken)
 }

@@ -152,8 +152,8 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// Reload reads all files again that can change while the server runs: users and
-// certificates.
+// Reload reads all files again that can change while the server runs: users,
+// rules, keys and certificates.
 func (s *Server) Reload() {
 	for _, k := range s.keep {
 		k.reloadAndLog(s.log)

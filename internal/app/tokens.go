@@ -42,15 +42,14 @@ type tokens struct {
 // token servers of others.
 func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (*tokens, error) {
 	t := &tokens{}
+	door := &control.Handler{Audit: e.audit, Log: s.log}
 	var bearers []authn.Bearer
 	if e.users != nil {
 		keys, err := s.openKeys()
 		if err != nil {
 			return nil, err
 		}
-		if err := s.openEndpoint(ctx, t, e, keys, store); err != nil {
-			return nil, err
-		}
+		s.openEndpoint(t, door, e, keys, store)
 		bearers = append(bearers, &token.Verifier{
 			Issuer: s.cfg.Token.Issuer, Audience: s.cfg.Token.Service, Keys: keys, Now: time.Now,
 		})
@@ -70,7 +69,7 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 	if len(bearers) > 0 {
 		t.bearer = token.Bearers(bearers...)
 	}
-	return t, nil
+	return t, s.openControl(ctx, door)
 }
 
 // openKeys opens the signing keys, and makes them at the first start.
@@ -81,7 +80,26 @@ func (s *Server) openKeys() (*token.Keys, error) {
 	}
 	watch := filewatch.New(s.log, keys.Files()...)
 	s.keep = append(s.keep, keeper{what: "signing keys", file: keys.Dir(), watch: watch, reload: keys.Reload})
+	s.tasks = append(s.tasks, func(ctx context.Context) { s.retireKeys(ctx, keys) })
 	return keys, nil
+}
+
+// retireEvery is how often the server looks for signing keys that have retired.
+const retireEvery = 10 * time.Minute
+
+func (s *Server) retireKeys(ctx context.Context, keys *token.Keys) {
+	tick := time.NewTicker(retireEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := keys.Reload(); err != nil {
+				s.log.ErrorContext(ctx, "cannot look after the signing keys", "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (s *Server) keysOptions() token.KeysOptions {
@@ -110,9 +128,9 @@ func overlap(d time.Duration) time.Duration {
 	return d
 }
 
-// openEndpoint opens the token endpoint, and the operator's door to what it
-// keeps.
-func (s *Server) openEndpoint(ctx context.Context, t *tokens, e entrance, keys *token.Keys, store meta.Store) error {
+// openEndpoint opens the token endpoint, and puts what it keeps behind the
+// operator's door.
+func (s *Server) openEndpoint(t *tokens, door *control.Handler, e entrance, keys *token.Keys, store meta.Store) {
 	kept := &refresh.Tokens{Meta: store, Users: e.users, TTL: s.cfg.Token.RefreshTTL, Now: time.Now}
 	api := &tokenapi.API{
 		Login: e.desk, Policy: e.policy.Load, Sign: keys.Sign, Issuer: s.cfg.Token.Issuer,
@@ -122,10 +140,8 @@ func (s *Server) openEndpoint(ctx context.Context, t *tokens, e entrance, keys *
 		api.Refresh = kept
 	}
 	t.endpoint, t.keys = api, tokenapi.JWKS(keys.JWKS, s.log)
-	return s.openControl(ctx, &control.Handler{
-		RefreshTokens: kept, Keys: keys, Audit: e.audit, Log: s.log,
-		RotateNow: func() (token.Rotation, error) { return s.rotateNow(keys) },
-	})
+	door.RefreshTokens, door.Keys = kept, keys
+	door.RotateNow = func() (token.Rotation, error) { return s.rotateNow(keys) }
 }
 
 // someTag reports whether there may be a tag for which the policy allows what is

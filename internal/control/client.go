@@ -85,6 +85,11 @@ func (c *Client) Rotate(ctx context.Context, now bool) (token.Rotation, error) {
 	return ask[token.Rotation](ctx, c, http.MethodPost, path)
 }
 
+// RevokeKey removes a signing key; if it was the one that signs, another is made.
+func (c *Client) RevokeKey(ctx context.Context, id string) (token.Rotation, error) {
+	return ask[token.Rotation](ctx, c, http.MethodDelete, "/keys/"+url.PathEscape(id))
+}
+
 // ask sends a question and reads the answer.
 func ask[T any](ctx context.Context, c *Client, method, path string) (value T, err error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://control"+path, http.NoBody)

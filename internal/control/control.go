@@ -26,6 +26,7 @@ type RefreshTokens interface {
 type Keys interface {
 	List() []token.KeyInfo
 	Rotate() (token.Rotation, error)
+	Revoke(id string) (token.Rotation, error)
 }
 
 // Handler answers the operator. What is nil is not there on this server, and
@@ -38,10 +39,14 @@ type Handler struct {
 	Log           *slog.Logger
 }
 
+// Source is the access.Identity.Source of the operator in audit records.
+const Source = "control"
+
 // Operations in the audit records.
 const (
 	opTokenRevoke = "token-revoke"
 	opKeyRotate   = "key-rotate"
+	opKeyRevoke   = "key-revoke"
 )
 
 // failure is the answer to a request that failed.
@@ -72,6 +77,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.Handle("DELETE /tokens/{id}", answer(h.revokeToken))
 	mux.Handle("GET /keys", answer(h.listKeys))
 	mux.Handle("POST /keys", answer(h.rotate))
+	mux.Handle("DELETE /keys/{id}", answer(h.revokeKey))
 	mux.ServeHTTP(w, r)
 }
 
@@ -95,7 +101,7 @@ func statusOf(err error) int {
 		return http.StatusNotImplemented
 	case errors.Is(err, errBad):
 		return http.StatusBadRequest
-	case errors.Is(err, refresh.ErrInvalid):
+	case errors.Is(err, refresh.ErrInvalid), errors.Is(err, token.ErrUnknownKey):
 		return http.StatusNotFound
 	default:
 		return http.StatusInternalServerError
@@ -105,7 +111,7 @@ func statusOf(err error) int {
 // record tells the audit about a change.
 func (h *Handler) record(ctx context.Context, operation, what string) {
 	h.Audit(ctx, audit.Record{
-		Who:       access.Identity{User: "operator", Source: "control"},
+		Who:       access.Identity{User: "operator", Source: Source},
 		Scope:     access.Scope{Action: access.Admin},
 		Operation: operation, Outcome: audit.Allowed, Rule: what,
 	})

@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -62,6 +63,13 @@ func (r ring) List() []token.KeyInfo {
 
 func (r ring) Rotate() (token.Rotation, error) {
 	return token.Rotation{Made: &token.KeyInfo{ID: "k2"}, Removed: []token.KeyInfo{{ID: "k0"}}}, r.err
+}
+
+func (r ring) Revoke(id string) (token.Rotation, error) {
+	if id != "k/1" {
+		return token.Rotation{}, fmt.Errorf("no key %q: %w", id, token.ErrUnknownKey)
+	}
+	return token.Rotation{Made: &token.KeyInfo{ID: "k2"}, Removed: []token.KeyInfo{{ID: id}}}, r.err
 }
 
 // trail is what was recorded.
@@ -162,19 +170,42 @@ func TestKeysAreListedAndRotated(t *testing.T) {
 	if done, err := client.Rotate(t.Context(), true); err != nil || done.Made.ID != "at once" {
 		t.Errorf("rotate now: %+v, %v", done, err)
 	}
+	if done, err := client.RevokeKey(t.Context(), "k/1"); err != nil || done.Removed[0].ID != "k/1" {
+		t.Errorf("revoke: %+v, %v", done, err)
+	}
+	if _, err := client.RevokeKey(t.Context(), "k9"); err == nil || !strings.Contains(err.Error(), `no key "k9"`) {
+		t.Errorf("revoke what is not there: %v", err)
+	}
 	var told []string
 	for _, r := range seen.list() {
 		told = append(told, r.Operation+": "+r.Rule)
 	}
-	want := []string{"key-rotate: made signing key k2, removed k0", "key-rotate: made signing key at once"}
+	want := []string{"key-rotate: made signing key k2, removed k0", "key-rotate: made signing key at once", "key-revoke: made signing key k2, removed k/1"}
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestWhatFailsIsNotRecorded(t *testing.T) {
+// A change that fails in the middle is recorded as far as it went.
+func TestHalfAChangeIsRecorded(t *testing.T) {
 	t.Parallel()
 	client, seen := serve(t, &control.Handler{Keys: ring{err: errors.New("the disk is full")}})
+	if _, err := client.Rotate(t.Context(), false); err == nil || err.Error() != "the disk is full" {
+		t.Error(err)
+	}
+	if got := seen.list(); len(got) != 1 || got[0].Rule != "made signing key k2, removed k0" {
+		t.Errorf("recorded: %+v", got)
+	}
+}
+
+// full is a ring that changes nothing.
+type full struct{ ring }
+
+func (full) Rotate() (token.Rotation, error) { return token.Rotation{}, errors.New("the disk is full") }
+
+func TestWhatFailsIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	client, seen := serve(t, &control.Handler{Keys: full{}})
 	for name, c := range map[string]struct {
 		do   func() error
 		want string

@@ -32,14 +32,26 @@ func (h *Handler) rotate(r *http.Request) (any, error) {
 		rotate = h.RotateNow
 	}
 	done, err := rotate()
-	if err != nil {
-		return nil, err
-	}
-	h.record(r.Context(), opKeyRotate, told(done))
-	return done, nil
+	return h.changed(r, opKeyRotate, done, err)
 }
 
-// told says what a rotation did.
+func (h *Handler) revokeKey(r *http.Request) (any, error) {
+	if h.Keys == nil {
+		return nil, errNoKeys
+	}
+	done, err := h.Keys.Revoke(r.PathValue("id"))
+	return h.changed(r, opKeyRevoke, done, err)
+}
+
+// changed records what was done, also where it failed in the middle.
+func (h *Handler) changed(r *http.Request, operation string, done token.Rotation, err error) (any, error) {
+	if what := told(done); what != "" {
+		h.record(r.Context(), operation, what)
+	}
+	return done, err
+}
+
+// told says what was done to keys; "" if nothing was.
 func told(done token.Rotation) string {
 	var parts []string
 	if done.Made != nil {

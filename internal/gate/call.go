@@ -48,7 +48,7 @@ func (c *Call) answer(s access.Scope, d access.Decision) error {
 	switch {
 	case d.Allowed:
 		return nil
-	case d.Rule == beyondToken:
+	case d.Rule == BeyondToken:
 		return c.insufficient(s, d)
 	default:
 		return denial(oci.Denied, s, d)
@@ -62,15 +62,15 @@ func (c *Call) Sees(s access.Scope) bool {
 	return c.policy.Decide(access.Question{Who: c.Who, Scope: s, At: c.at}).Allowed
 }
 
-// beyondToken is the rule where the policy allows what the token does not.
-const beyondToken = "the token does not grant it"
+// BeyondToken is the rule where the policy allows what the token does not.
+const BeyondToken = "the token does not grant it"
 
 // decide is the one place where a right is decided: by the policy, below the
 // ceiling of the token.
 func (c *Call) decide(s access.Scope) access.Decision {
 	d := c.policy.Decide(access.Question{Who: c.Who, Scope: s, At: c.at})
 	if d.Allowed && !c.caller.ceiling.Covers(s) {
-		return access.Decision{Rule: beyondToken}
+		return access.Decision{Rule: BeyondToken}
 	}
 	return d
 }
@@ -111,7 +111,7 @@ func (c *Call) denied(s access.Scope, d access.Decision) error {
 	switch {
 	case c.Who.IsAnonymous() && !c.private:
 		return login.ErrReadable // no challenge: it would bring the password over the wire
-	case c.caller.ceiling != nil && (c.Who.IsAnonymous() || d.Rule == beyondToken):
+	case c.caller.ceiling != nil && (c.Who.IsAnonymous() || d.Rule == BeyondToken):
 		return c.insufficient(s, d)
 	case c.Who.IsAnonymous():
 		return denial(oci.Unauthorized, s, d)

@@ -103,13 +103,13 @@ func (g *Gate) WriteError(w http.ResponseWriter, r *http.Request, request *route
 
 // admit decides whether a request may pass. It does not read the body.
 func (g *Gate) admit(w http.ResponseWriter, r *http.Request, request *route.Request) (*Call, error) {
-	annotate(w, "kind", request.Kind.String())
+	wire.Annotate(w, "kind", request.Kind.String())
 	caller, err := g.authenticate(r, request)
 	if err != nil {
 		return nil, err
 	}
 	if !caller.who.IsAnonymous() {
-		annotate(w, "user", caller.who.User)
+		wire.Annotate(w, "user", caller.who.User)
 	}
 	client := reqctx.ClientOf(r.Context())
 	call := &Call{
@@ -118,25 +118,4 @@ func (g *Gate) admit(w http.ResponseWriter, r *http.Request, request *route.Requ
 		at: access.Circumstances{Client: client.Addr, TLS: client.TLS, Agent: r.UserAgent(), Time: g.Now()},
 	}
 	return call, call.authorize()
-}
-
-// Annotator is what the response writer of an access log offers: a note for the
-// line of this request.
-type Annotator interface {
-	Annotate(key, value string)
-}
-
-// annotate notes something for the access log, if there is one.
-func annotate(w http.ResponseWriter, key, value string) {
-	for {
-		switch t := w.(type) {
-		case Annotator:
-			t.Annotate(key, value)
-			return
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return
-		}
-	}
 }

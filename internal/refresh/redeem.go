@@ -13,8 +13,8 @@ import (
 )
 
 // Redeem returns the present identity of whom the token was issued to. The token
-// stays good for another TTL, less an hour at most. One whose user is gone or has another password is
-// removed: it does not come back to life with them.
+// stays good for another TTL, less an hour at most. One whose user is gone or has
+// another password is removed: it does not come back to life with them.
 //
 // Errors: ErrInvalid, with the reason behind it, which is for the log alone. Any
 // other error says nothing about the token: the client should keep it.

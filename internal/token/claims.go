@@ -84,9 +84,12 @@ func checkHeader(headers []jose.Header) error {
 // checkTimes checks everything but whether the time of the token is over, which
 // must not be longer than a year ago.
 func (c *claims) checkTimes(now time.Time, leeway time.Duration) error {
-	for name, date := range map[string]*jwt.NumericDate{"exp": c.Expires, "nbf": c.NotBefore, "iat": c.IssuedAt} {
-		if date != nil && (*date < 0 || *date > lastTime) {
-			return fmt.Errorf("its %s is not a time", name)
+	for _, d := range []struct {
+		name string
+		date *jwt.NumericDate
+	}{{"exp", c.Expires}, {"nbf", c.NotBefore}, {"iat", c.IssuedAt}} {
+		if d.date != nil && (*d.date < 0 || *d.date > lastTime) {
+			return fmt.Errorf("its %s is not a time", d.name)
 		}
 	}
 	latest := now.Add(leeway)

@@ -34,7 +34,7 @@ func checkURL(rawURL string, allowHTTP bool) (*url.URL, error) {
 	case u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("the URL of the keys of a token server must begin with https:// and a host: %q", rawURL)
 	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
-		return nil, fmt.Errorf("the keys of a token server at %s could be changed on the way: use https, or allow http for them", rawURL)
+		return nil, fmt.Errorf("the keys of a token server at %s could be changed on the way: use https", rawURL)
 	}
 	return u, nil
 }

@@ -132,12 +132,21 @@ func TestKeysThatCannotVerifyAreLeftOut(t *testing.T) {
 	good := mustJSON(t, jose.JSONWebKey{Key: newECDSA(t).Public(), KeyID: "good", Use: "sig"})
 	left := mustJSON(t, jose.JSONWebKey{Key: newECDSA(t).Public(), KeyID: "enc", Use: "enc"})
 	oaep := mustJSON(t, jose.JSONWebKey{Key: rsaKey(t, 2048).Public(), KeyID: "oaep", Algorithm: "RSA-OAEP"})
+	derive := mustJSON(t, jose.JSONWebKey{Key: newECDSA(t).Public(), KeyID: "derive"})
+	weak := mustJSON(t, jose.JSONWebKey{Key: &rsa.PublicKey{N: rsaKey(t, 1024).N, E: 65537}, KeyID: "weak"})
+	odd := mustJSON(t, jose.JSONWebKey{Key: newECDSA(t).Public(), KeyID: "odd", Algorithm: "RS256"})
 	set, err := token.OpenKeysFile(writeFile(t, []byte(`{"keys":[`+string(good)+`,`+string(left)+`,`+string(oaep)+
-		`,{"kty":"EC","crv":"secp256k1","kid":"coin"},{"kty":"AKP","alg":"ML-DSA-44","kid":"later"},{"kty":"OKP","crv":"X25519","kid":"dh"}]}`)))
+		`,{"kty":"EC","crv":"secp256k1","kid":"coin"},{"kty":"AKP","alg":"ML-DSA-44","kid":"later"},{"kty":"OKP","crv":"X25519","kid":"dh"}`+
+		`,{"kty":"EC","crv":"P-256","kid":"broken","x":"AA","y":"AA"}`+
+		`,`+strings.Replace(string(derive), "{", `{"key_ops":["deriveKey"],`, 1)+`,`+string(weak)+`,`+string(odd)+`]}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[string]error{"good": nil, "enc": token.ErrUnknownKey, "oaep": token.ErrUnknownKey, "coin": token.ErrUnknownKey, "later": token.ErrUnknownKey, "": token.ErrUnknownKey} {
+	if _, err := set.Key(t.Context(), "good"); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"enc", "oaep", "coin", "later", "dh", "broken", "derive", "weak", "odd", ""} {
+		want := token.ErrUnknownKey
 		if _, err := set.Key(t.Context(), id); !errors.Is(err, want) {
 			t.Errorf("%q: %v", id, err)
 		}

@@ -37,8 +37,9 @@ func parseKeys(data []byte) (map[string]Key, error) {
 }
 
 // parseJWKS reads a JWK set. Keys that cannot verify tokens, because of their use,
-// type or algorithm, are left out (RFC 7517, section 5). Secrets are refused: a
-// set that has one was made by mistake.
+// type or algorithm, or because they are weak or broken, are left out (RFC 7517,
+// section 5); if none is left, the first of them is the error. Secrets are refused:
+// a set that has one was made by mistake.
 func parseJWKS(data []byte) (map[string]Key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -50,10 +51,17 @@ func parseJWKS(data []byte) (map[string]Key, error) {
 		return nil, errors.New(`not a JWK set: it has no list "keys"`)
 	}
 	keys := map[string]Key{}
+	var unusable error
 	for i, raw := range set.Keys {
 		key, err := parseJWK(raw)
 		if err != nil {
-			return nil, fmt.Errorf("key %d of the JWK set: %w", i+1, err)
+			err = fmt.Errorf("key %d of the JWK set: %w", i+1, err)
+		}
+		if errors.Is(err, errSecret) {
+			return nil, err
+		}
+		if unusable == nil {
+			unusable = err
 		}
 		if key == nil {
 			continue
@@ -63,16 +71,25 @@ func parseJWKS(data []byte) (map[string]Key, error) {
 		}
 		keys[key.ID] = *key
 	}
+	if len(keys) == 0 {
+		return nil, unusable
+	}
 	return keys, nil
 }
 
+// errSecret says that a key must not be where it is.
+var errSecret = errors.New("publish only public keys")
+
 // parseJWK reads a JWK. It returns nil for a key that is left out.
+//
+// Errors: errSecret; others are about a key that is of no use.
 func parseJWK(raw []byte) (*Key, error) {
 	var kind struct {
 		Type string          `json:"kty"`
 		Use  string          `json:"use"`
 		Alg  string          `json:"alg"`
 		Crv  string          `json:"crv"`
+		Ops  []string        `json:"key_ops"`
 		D    json.RawMessage `json:"d"`
 	}
 	if err := json.Unmarshal(raw, &kind); err != nil {
@@ -80,10 +97,11 @@ func parseJWK(raw []byte) (*Key, error) {
 	}
 	switch {
 	case kind.Type == "oct":
-		return nil, errors.New("it is a shared secret (kty oct): whoever verifies with it could sign; use a key pair")
+		return nil, fmt.Errorf("it is a shared secret (kty oct), and whoever verifies with it could sign; use a key pair: %w", errSecret)
 	case kind.D != nil:
-		return nil, errors.New("it is a private key: publish only public keys, and replace this one, which others may have seen")
+		return nil, fmt.Errorf("it is a private key; replace it, as others may have seen it: %w", errSecret)
 	case kind.Use != "" && kind.Use != "sig",
+		len(kind.Ops) > 0 && !slices.Contains(kind.Ops, "verify"), // RFC 7517, section 4.3
 		kind.Alg != "" && !isAsymmetric(kind.Alg),
 		!isKnownType(kind.Type, kind.Crv):
 		return nil, nil

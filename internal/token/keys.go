@@ -25,8 +25,8 @@ const (
 )
 
 // Keys are the signing keys in a directory. The newest whose start has come
-// signs. All are published, and tokens of all are accepted, until Rotate or
-// Revoke removes them. Several processes may share the directory: each sees the
+// signs. All are published, and tokens of all are accepted, until they retire: no
+// living token is signed with them. Several processes may share the directory: each sees the
 // changes of the others by Reload. It may be used at once by many.
 type Keys struct {
 	dir     string
@@ -62,7 +62,7 @@ func OpenKeys(dir string, o KeysOptions) (*Keys, error) {
 	if err := checkOwn(k.options.Algorithm); err != nil {
 		return nil, err
 	}
-	// Registries of other users may read the certificate and the JWKS.
+	// The certificate and the JWKS are no secrets: whoever reaches dir may read them.
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is secret in it has a mode of its own
 		return nil, err
 	}
@@ -78,10 +78,9 @@ func OpenKeys(dir string, o KeysOptions) (*Keys, error) {
 	return k, nil
 }
 
-// Reload reads the directory again. If that fails, the keys stay as they were.
-func (k *Keys) Reload() error {
-	return k.change(func() error { return nil })
-}
+// Reload reads the directory again, and removes keys that have retired; call it now
+// and then. If that fails, the keys stay as they were.
+func (k *Keys) Reload() error { return k.change(k.retire) }
 
 // change runs do while no other process changes the directory, and then reads it.
 func (k *Keys) change(do func() error) (err error) {

@@ -158,6 +158,51 @@ func TestRotationOverlaps(t *testing.T) {
 	wantRefused(t, v, last, "not known")
 }
 
+// Nobody has to rotate again, or to start anew, for a key to retire.
+func TestKeysRetireByThemselves(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]func(*testing.T, *token.Keys, string, token.KeysOptions){
+		"at a look": func(t *testing.T, k *token.Keys, _ string, _ token.KeysOptions) {
+			if err := k.Reload(); err != nil {
+				t.Error(err)
+			}
+		},
+		"at a start": func(t *testing.T, k *token.Keys, dir string, o token.KeysOptions) {
+			openKeys(t, dir, o)
+			if err := k.Reload(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, dir := newClock(), t.TempDir()
+			o := token.KeysOptions{Now: c.Now, Overlap: 10 * time.Minute, MaxTTL: time.Hour}
+			keys := openKeys(t, dir, o)
+			v := verifierOf(c, keys)
+			old := signsNow(t, keys)
+			made := rotate(t, keys).Made
+			c.advance(10*time.Minute - time.Nanosecond)
+			claims := c.claims()
+			last := sign(t, keys, claims, false)
+			c.advance(time.Hour + 10*time.Minute)
+			look(t, keys, dir, o)
+			if diff := cmp.Diff([]string{old.ID, made.ID}, published(t, dir)); diff != "" {
+				t.Errorf("too early: %s", diff)
+			}
+			c.advance(2 * time.Nanosecond)
+			look(t, keys, dir, o)
+			if diff := cmp.Diff([]string{made.ID}, published(t, dir)); diff != "" {
+				t.Error(diff)
+			}
+			wantRefused(t, v, last, "not known")
+			if _, err := os.Stat(old.File); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the file is there: %v", err)
+			}
+		})
+	}
+}
+
 func TestAKeyMayHaveToSignAtOnce(t *testing.T) {
 	t.Parallel()
 	c := newClock()

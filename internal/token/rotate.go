@@ -57,8 +57,7 @@ type Rotation struct {
 }
 
 // Rotate makes a new key, which is published and accepted at once and signs after
-// the overlap. It removes keys that no living token is signed with: those whose
-// successor has signed for longer than a token lives.
+// the overlap.
 func (k *Keys) Rotate() (Rotation, error) {
 	var done Rotation
 	err := k.change(func() error {
@@ -70,7 +69,7 @@ func (k *Keys) Rotate() (Rotation, error) {
 		if done.Made, err = k.make(r, now, now.Add(k.options.Overlap)); err != nil {
 			return err
 		}
-		done.Removed, err = k.remove(r.retired(now.Add(-k.options.MaxTTL - retireMargin)))
+		done.Removed, err = k.remove(r.retired(k.retireLimit()))
 		return err
 	})
 	return done, err
@@ -104,6 +103,22 @@ func (k *Keys) Revoke(id string) (Rotation, error) {
 	return done, err
 }
 
+// retire removes keys that no living token is signed with.
+func (k *Keys) retire() error {
+	r, err := k.read()
+	if err != nil {
+		return err
+	}
+	_, err = k.remove(r.retired(k.retireLimit()))
+	return err
+}
+
+// retireLimit is when a key must have begun to sign so that no token of the one
+// before it lives.
+func (k *Keys) retireLimit() time.Time {
+	return k.options.Now().Add(-k.options.MaxTTL - retireMargin)
+}
+
 // settle makes what is missing: the authority, a key, a key of the algorithm that
 // is wanted now.
 func (k *Keys) settle() error {
@@ -127,8 +142,10 @@ func (k *Keys) settle() error {
 			return err
 		}
 	}
-	_, err = k.remove(never)
-	return err
+	if _, err = k.remove(never); err != nil {
+		return err
+	}
+	return k.retire()
 }
 
 func (k *Keys) ensureAuthority(now time.Time) error {
@@ -189,8 +206,11 @@ func (k *Keys) make(r *ring, now, start time.Time) (*KeyInfo, error) {
 		return nil, err
 	}
 	key.file = r.nextFile()
+	if err := atomicfile.Write(k.path(key), data, 0o600); err != nil {
+		return nil, err
+	}
 	info := k.info(key)
-	return &info, atomicfile.Write(k.path(key), data, 0o600)
+	return &info, nil
 }
 
 // nextFile returns the name of the file of a new key. Names are numbers that

@@ -98,7 +98,7 @@ func (v *Verifier) authenticate(ctx context.Context, token string) (*jwt.JSONWeb
 	key, err := v.Keys.Key(ctx, header.KeyID)
 	switch {
 	case errors.Is(err, ErrUnknownKey):
-		return nil, Key{}, refused(fmt.Errorf("its key %s is not known: %w", quote(header.KeyID), err))
+		return nil, Key{}, refused(fmt.Errorf("its key %s is not known", quote(header.KeyID)))
 	case err != nil:
 		return nil, Key{}, fmt.Errorf("cannot get the keys to verify tokens of %q with: %w", v.Issuer, err)
 	case !isAsymmetric(key.Algorithm) || header.Algorithm != key.Algorithm:

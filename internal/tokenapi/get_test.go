@@ -15,6 +15,7 @@ import (
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/reqctx"
 	"github.com/moorgate/moorgate/internal/token"
 )
 
@@ -292,5 +293,29 @@ func TestCircumstances(t *testing.T) {
 	r.Header.Set("User-Agent", "docker/28")
 	if got := ok(t, f.do(r)).granted(); got != "" {
 		t.Errorf("granted to another agent: %q", got)
+	}
+}
+
+// notes is a response writer that takes notes for a log.
+type notes struct {
+	*httptest.ResponseRecorder
+	list []string
+}
+
+func (n *notes) Annotate(key, value string) { n.list = append(n.list, key+"="+value) }
+
+func TestTheAccessLogNamesWhoGotAToken(t *testing.T) {
+	t.Parallel()
+	for user, want := range map[string][]string{"alice": {"user=alice"}, "": nil} {
+		f := newFixture(access.SignedIn())
+		n := &notes{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/token?service=registry", http.NoBody)
+		if user != "" {
+			r.SetBasicAuth(user, user+"'s password")
+		}
+		f.ServeHTTP(n, r.WithContext(reqctx.WithClient(r.Context(), f.client)))
+		if diff := cmp.Diff(want, n.list); diff != "" {
+			t.Errorf("%q: status %d %s", user, n.Code, diff)
+		}
 	}
 }

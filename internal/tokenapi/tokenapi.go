@@ -18,6 +18,7 @@ import (
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/token"
+	"github.com/moorgate/moorgate/internal/wire"
 )
 
 // API is the token endpoint. Its fields are set before its first use.
@@ -81,6 +82,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		a.refuse(w, r, err)
 		return
+	}
+	if !who.IsAnonymous() {
+		wire.Annotate(w, "user", who.User)
 	}
 	t, err := a.issue(r, q, who)
 	if err != nil {

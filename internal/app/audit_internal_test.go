@@ -1,0 +1,41 @@
+package app
+
+import (
+	"bytes"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/control"
+	"github.com/moorgate/moorgate/internal/gate"
+)
+
+func TestWhatTheAuditLogHas(t *testing.T) {
+	t.Parallel()
+	alice := access.Identity{User: "alice", Source: "htpasswd"}
+	operator := access.Identity{User: "operator", Source: control.Source}
+	pull := access.Scope{Action: access.Pull, Repo: "team/app", Tag: "v1"}
+	for name, c := range map[string]struct {
+		record audit.Record
+		want   string // what its line has; "": it has none
+	}{
+		"allowed":                    {audit.Record{Who: alice, Scope: pull, Outcome: audit.Allowed}, ""},
+		"denied":                     {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, `level=WARN msg=audit outcome=denied id=R client=192.0.2.1 user=alice operation=x action=pull repo=team/app tag=v1 rule="no rule allows it"`},
+		"denied by a token":          {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, "user=alice"},
+		"not signed in yet":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, ""},
+		"not signed in yet, a token": {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, ""},
+		"denied to anybody":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: "rule 2: not you"}, `user="" operation=x action=pull repo=team/app tag=v1 rule="rule 2: not you"`},
+		"a wrong password":           {audit.Record{Who: alice, Outcome: audit.LoginFailed}, "level=WARN msg=audit outcome=login-failed"},
+		"a change of the operator":   {audit.Record{Who: operator, Scope: access.Scope{Action: access.Admin}, Outcome: audit.Allowed, Rule: "removed k"}, `level=INFO msg=audit outcome=allowed id=R client=192.0.2.1 user=operator operation=x action=admin repo="" tag="" rule="removed k"`},
+	} {
+		var log bytes.Buffer
+		c.record.RequestID, c.record.Operation, c.record.Client = "R", "x", netip.MustParseAddr("192.0.2.1")
+		auditLog(slog.New(slog.NewTextHandler(&log, nil)))(t.Context(), c.record)
+		if got := log.String(); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

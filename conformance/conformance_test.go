@@ -23,18 +23,18 @@ func TestConformance(t *testing.T) {
 		// What this wiring has off: switches of the suite, and rows in its tables.
 		off, disabled []string
 		url           string // start of the addresses that the suite must have used
-		login         bool   // whether the suite must have been asked for a password
+		login         string // the challenge by which it must have been asked to sign in; "" for none
 	}{
 		{name: "open registry over HTTP", start: openRegistry, url: "URL: http://"},
-		{name: "login required over TLS", start: loginOverTLS, url: "URL: https://", login: true},
+		{name: "login required over TLS", start: loginOverTLS, url: "URL: https://", login: "Basic"},
 		{
 			name: "default configuration", start: defaultConfiguration, url: "URL: http://",
 			off: []string{"data.sparse"}, disabled: []string{"Sparse Manifests"},
 		},
-		{name: "a user with two repositories, by password", start: twoRepositories("basic"), url: "URL: https://", login: true},
-		{name: "a user with two repositories, by token", start: twoRepositories("bearer"), url: "URL: https://", login: true},
-		{name: "gateway, by password", role: "proxy", start: gateway("basic"), url: "URL: https://", login: true},
-		{name: "gateway, by token", role: "proxy", start: gateway("bearer"), url: "URL: https://", login: true},
+		{name: "a user with two repositories, by password", start: twoRepositories("basic"), url: "URL: https://", login: "Basic"},
+		{name: "a user with two repositories, by token", start: twoRepositories("bearer"), url: "URL: https://", login: "Bearer"},
+		{name: "gateway, by password", role: "proxy", start: gateway("basic"), url: "URL: https://", login: "Basic"},
+		{name: "gateway, by token", role: "proxy", start: gateway("bearer"), url: "URL: https://", login: "Bearer"},
 	}
 	for _, w := range wirings {
 		t.Run(w.name, func(t *testing.T) {
@@ -48,8 +48,13 @@ func TestConformance(t *testing.T) {
 			o := runSuite(t, program, filepath.Base(t.Name()), settings)
 			t.Logf("%s: %s", w.name, o)
 			report(t, o, o.problems(w.off, w.disabled))
-			if !o.saw(w.url) || o.saw("Status: 401") != w.login {
-				t.Errorf("the suite saw %q: %t, and a 401: %t, want true and %t", w.url, o.saw(w.url), o.saw("Status: 401"), w.login)
+			if !o.saw(w.url) || o.saw("Status: 401") != (w.login != "") {
+				t.Errorf("the suite saw %q: %t, and a 401: %t, want true and %t", w.url, o.saw(w.url), o.saw("Status: 401"), w.login != "")
+			}
+			for _, challenge := range []string{"Basic", "Bearer"} {
+				if seen := o.saw("Www-Authenticate: [" + challenge + " "); seen != (w.login == challenge) {
+					t.Errorf("the suite was asked by %s: %t, and it should have been by %q", challenge, seen, w.login)
+				}
 			}
 			if t.Failed() {
 				t.Logf("last lines of the server's log:\n%s", tail(server.Log(), 30))

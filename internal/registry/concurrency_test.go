@@ -1,8 +1,10 @@
 package registry_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,5 +136,45 @@ func TestOnlyOneMakesANewTag(t *testing.T) {
 	all.Wait()
 	if len(winners) != 1 || !winners[f.tags(t, "a")["v1"]] {
 		t.Errorf("winners are %v, the tag is %v", winners, f.tags(t, "a"))
+	}
+}
+
+// Who may make a tag, but not move it, makes it once: whether it is there is
+// decided in the transaction that makes it.
+func TestAFinalTagIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, registry.Options{})
+	denied := errors.New("the tag is final")
+	guard := func(e registry.Effect) error {
+		if e.Action == registry.MoveTag {
+			return denied
+		}
+		return nil
+	}
+	for round := range 4 {
+		tag := fmt.Sprint("v", round)
+		made := make([]oci.Digest, 16)
+		begin := make(chan struct{})
+		var all sync.WaitGroup
+		for i := range made {
+			all.Go(func() {
+				<-begin
+				pushed, err := f.PutManifest(t.Context(), registry.ManifestPut{
+					Repo: "a", Reference: oci.Reference{Tag: tag}, Body: index(fmt.Sprint(round, " ", i)), Guard: guard,
+				})
+				switch {
+				case err == nil:
+					made[i] = pushed.Digest
+				case !errors.Is(err, denied):
+					t.Errorf("a loser: %v", err)
+				}
+			})
+		}
+		close(begin)
+		all.Wait()
+		made = slices.DeleteFunc(made, func(d oci.Digest) bool { return d == "" })
+		if len(made) != 1 || made[0] != f.tags(t, "a")[tag] {
+			t.Errorf("%s was made as %v, and is %v", tag, made, f.tags(t, "a")[tag])
+		}
 	}
 }

@@ -25,15 +25,15 @@ func TestWhatTheAuditLogHas(t *testing.T) {
 		"allowed":                    {audit.Record{Who: alice, Scope: pull, Outcome: audit.Allowed}, ""},
 		"denied":                     {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, `level=WARN msg=audit outcome=denied id=R client=192.0.2.1 user=alice operation=x action=pull repo=team/app tag=v1 rule="no rule allows it"`},
 		"denied by a token":          {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, "user=alice"},
-		"not signed in yet":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, ""},
-		"not signed in yet, a token": {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, ""},
+		"not signed in yet":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, "level=DEBUG msg=audit outcome=denied"},
+		"not signed in yet, a token": {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, "level=DEBUG"},
 		"denied to anybody":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: "rule 2: not you"}, `user="" operation=x action=pull repo=team/app tag=v1 rule="rule 2: not you"`},
 		"a wrong password":           {audit.Record{Who: alice, Outcome: audit.LoginFailed}, "level=WARN msg=audit outcome=login-failed"},
 		"a change of the operator":   {audit.Record{Who: operator, Scope: access.Scope{Action: access.Admin}, Outcome: audit.Allowed, Rule: "removed k"}, `level=INFO msg=audit outcome=allowed id=R client=192.0.2.1 user=operator operation=x action=admin repo="" tag="" rule="removed k"`},
 	} {
 		var log bytes.Buffer
 		c.record.RequestID, c.record.Operation, c.record.Client = "R", "x", netip.MustParseAddr("192.0.2.1")
-		auditLog(slog.New(slog.NewTextHandler(&log, nil)))(t.Context(), c.record)
+		auditLog(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))(t.Context(), c.record)
 		if got := log.String(); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

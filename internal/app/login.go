@@ -106,15 +106,18 @@ func makeFolder(dir string) error {
 }
 
 // auditLog writes to the log what was refused, and what the operator has changed.
-// What others were allowed stands in the access log.
+// What others were allowed stands in the access log. That somebody has to sign in
+// first is for those who look closely.
 func auditLog(log *slog.Logger) audit.Func {
 	return func(ctx context.Context, r audit.Record) {
 		level := slog.LevelWarn
 		switch {
-		case r.Outcome == audit.Allowed && r.Who.Source != control.Source, unsigned(r):
+		case r.Outcome == audit.Allowed && r.Who.Source != control.Source:
 			return
 		case r.Outcome == audit.Allowed:
 			level = slog.LevelInfo
+		case unsigned(r):
+			level = slog.LevelDebug
 		}
 		log.Log(ctx, level, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", r.Client.String(),
 			"user", r.Who.User, "operation", r.Operation, "action", r.Scope.Action,

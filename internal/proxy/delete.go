@@ -49,7 +49,7 @@ func (h *Handler) deleteUnneeded(w http.ResponseWriter, r *http.Request, c *gate
 // Errors: Denied; BadGateway and GatewayTimeout where that cannot be found out;
 // Unavailable where it is too much to look at; TooManyRequests.
 func (h *Handler) checkNeeds(r *http.Request, to *Route, c *gate.Call, d oci.Digest) error {
-	leave, err := h.walks.Enter(r.Context())
+	leave, err := h.looks.Enter(r.Context())
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ type list struct {
 }
 
 func (h *Handler) newList(q *route.Request) *list {
-	l := &list{asked: q, size: maxPage, shown: []string{}, walks: &h.walks}
+	l := &list{asked: q, size: maxPage, shown: []string{}, walks: &h.lists}
 	if q.Page.N >= 0 {
 		l.size = min(q.Page.N, maxPage)
 	}

@@ -60,7 +60,8 @@ type Handler struct {
 
 	locks   locks      // of the tags that are being pushed
 	sources sources    // where blobs were seen
-	walks   gate.Walks // through what an upstream holds
+	lists   gate.Walks // through more than is shown
+	looks   gate.Walks // for what needs a digest
 	buffers sync.Pool  // of *[bufferSize]byte
 }
 

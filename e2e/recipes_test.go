@@ -114,7 +114,9 @@ set -m # each server in a process group, so that it can be ended with its childr
 trap 'for job in $(jobs -p); do kill -TERM -- -$job || true; done; wait || true; tail -n +1 server.*.log 2>/dev/null || true' EXIT
 set -x
 docker() {
-	if [[ $1 == login ]]; then command docker "$@" --password-stdin <<<"the password of $3"; else command docker "$@"; fi
+	if [[ $* == "login -u admin "* ]]; then # the first user, as the log of the container has shown it
+		command docker "$@" --password-stdin < <(command docker logs own | sed -n 's/^ *password: //p')
+	elif [[ $1 == login ]]; then command docker "$@" --password-stdin <<<"the password of $3"; else command docker "$@"; fi
 }
 moorgate() {
 	if [[ $1 == passwd ]]; then command moorgate "$@" <<<"the password of $4"; else command moorgate "$@"; fi

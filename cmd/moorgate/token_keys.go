@@ -113,7 +113,8 @@ func newTokenRotateCommand() *cobra.Command {
 
 It is published at once and signs after token.rotate_overlap, when everybody who
 remembers the published keys has asked again. Tokens signed with the old key stay
-good until they expire; then it is removed. It asks the running server on the data directory.`,
+good until they expire; then it is removed. It asks the running server on the data
+directory.`,
 		Example: `  moorgate token rotate
   moorgate token rotate --now`,
 		Args: cobra.NoArgs,

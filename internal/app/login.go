@@ -119,7 +119,11 @@ func auditLog(log *slog.Logger) audit.Func {
 		case unsigned(r):
 			level = slog.LevelDebug
 		}
-		log.Log(ctx, level, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", r.Client.String(),
+		client := "" // the operator has no address
+		if r.Client.IsValid() {
+			client = r.Client.String()
+		}
+		log.Log(ctx, level, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", client,
 			"user", r.Who.User, "operation", r.Operation, "action", r.Scope.Action,
 			"repo", r.Scope.Repo, "tag", r.Scope.Tag, "rule", r.Rule)
 	}

@@ -88,7 +88,7 @@ func TestBadFilesAreOneLineEach(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no password file":            {[]string{"--htpasswd", missing}, missing + " does not exist"},
+		"no password file":            {[]string{"--htpasswd", missing}, missing + ": file does not exist; make it"},
 		"password file is garbage":    {[]string{"--htpasswd", garbage}, garbage},
 		"password file is a folder":   {[]string{"--htpasswd", dir}, dir},
 		"no certificate":              {[]string{"--tls-cert", missing, "--tls-key", one.Key}, missing + " does not exist"},

@@ -87,6 +87,7 @@ func (s *Server) openKeys() (*token.Keys, error) {
 // retireEvery is how often the server looks for signing keys that have retired.
 const retireEvery = 10 * time.Minute
 
+// retireKeys removes signing keys that have retired, until ctx ends.
 func (s *Server) retireKeys(ctx context.Context, keys *token.Keys) {
 	tick := time.NewTicker(retireEvery)
 	defer tick.Stop()

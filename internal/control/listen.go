@@ -95,7 +95,10 @@ func removeStale(ctx context.Context, path string) error {
 // Serve answers on l until ctx ends, and closes it. What keeps it from that goes
 // to the log: a server without this door is still a server.
 func (h *Handler) Serve(ctx context.Context, l net.Listener) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTimeout, ErrorLog: slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn)}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: answerTimeout,
+		ErrorLog: slog.NewLogLogger(h.Log.Handler(), slog.LevelWarn),
+	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) && ctx.Err() == nil {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -41,7 +40,7 @@ func checkURL(rawURL string, allowHTTP bool) (*url.URL, error) {
 
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback() || strings.EqualFold(host, "localhost")
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // newClient returns a client that trusts the authorities in caFile, and stays on

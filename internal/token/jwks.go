@@ -38,8 +38,9 @@ func parseKeys(data []byte) (map[string]Key, error) {
 
 // parseJWKS reads a JWK set. Keys that cannot verify tokens, because of their use,
 // type or algorithm, or because they are weak or broken, are left out (RFC 7517,
-// section 5); if none is left, the first of them is the error. Secrets are refused:
-// a set that has one was made by mistake.
+// section 5); if all are weak or broken, the first of them is the error. There may
+// be none: then no token is good. Secrets are refused: a set that has one was made by
+// mistake.
 func parseJWKS(data []byte) (map[string]Key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

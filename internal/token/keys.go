@@ -26,8 +26,8 @@ const (
 
 // Keys are the signing keys in a directory. The newest whose start has come
 // signs. All are published, and tokens of all are accepted, until they retire: no
-// living token is signed with them. Several processes may share the directory: each sees the
-// changes of the others by Reload. It may be used at once by many.
+// living token is signed with them. Several processes may share the directory: each
+// sees the changes of the others by Reload. It may be used at once by many.
 type Keys struct {
 	dir     string
 	options KeysOptions

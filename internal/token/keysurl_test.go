@@ -95,6 +95,9 @@ func TestKeysAreFetchedAtFirstNeedAndWhenTheyAreOld(t *testing.T) {
 	c.advance(10*time.Minute + time.Second) // long after the next one was due
 	p.want(t, set, "a", token.ErrUnknownKey, 2)
 	p.want(t, set, "b", nil, 2)
+	p.set(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys":[]}`)) })
+	c.advance(20 * time.Minute)
+	p.want(t, set, "b", token.ErrUnknownKey, 3) // the token server has none now
 }
 
 func TestAnUnknownKeyIsFetchedForNowAndThen(t *testing.T) {

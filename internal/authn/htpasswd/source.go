@@ -14,9 +14,6 @@ import (
 	"github.com/moorgate/moorgate/internal/authn"
 )
 
-// SourceName is the name of a source that nobody gave another.
-const SourceName = "htpasswd"
-
 // Source is the identity source of one password file: an authn.Stamped and an
 // authn.Directory.
 type Source struct {
@@ -120,9 +117,9 @@ func Load(path string) (*Users, error) {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("password file %s does not exist; make it with \"moorgate passwd add %s USER\": %w", path, path, fs.ErrNotExist)
+		return nil, fmt.Errorf("password file %s: %w; make it with \"moorgate passwd add %s USER\"", path, fs.ErrNotExist, path)
 	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("password file %s may not be read by this user; change its owner or mode: %w", path, fs.ErrPermission)
+		return nil, fmt.Errorf("password file %s: %w; change its owner or mode, so that this user may read it", path, fs.ErrPermission)
 	case err != nil:
 		return nil, fmt.Errorf("password file: %w", err)
 	}

@@ -50,7 +50,7 @@ func bcryptFile(t *testing.T, users map[string]string) string {
 
 func open(t *testing.T, content string) *Source {
 	t.Helper()
-	s, err := Open(SourceName, newFile(t, content), authn.NewLimiter(0, 0))
+	s, err := Open("htpasswd", newFile(t, content), authn.NewLimiter(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestContract(t *testing.T) {
 	wrap := map[string]func(*Source) authn.Password{
 		"source": func(s *Source) authn.Password { return s },
 		"chain":  func(s *Source) authn.Password { return authn.Chain(authn.Chain(), s) },
-		"cached": func(s *Source) authn.Password { return authn.Cached(SourceName, s, authn.NewCache(0, 0)) },
+		"cached": func(s *Source) authn.Password { return authn.Cached("htpasswd", s, authn.NewCache(0, 0)) },
 	}
 	for name, wrap := range wrap {
 		t.Run(name, func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestEmptyFileKnowsNobody(t *testing.T) {
 func TestReloadTakesTheNewFileAndForgetsTheOldPassword(t *testing.T) {
 	t.Parallel()
 	s := open(t, "a:"+known["bcrypt 4"])
-	cached := authn.Cached(SourceName, s, authn.NewCache(0, 0))
+	cached := authn.Cached("htpasswd", s, authn.NewCache(0, 0))
 	if _, err := cached.VerifyPassword(t.Context(), "a", "pass word"); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestReloadOfABadFileKeepsTheLastGoodOne(t *testing.T) {
 		want string
 	}{
 		"a bad line": {func() error { return os.WriteFile(s.path, []byte("a:plain\n"), 0o600) }, s.path + `: line 1: user "a": not a known`},
-		"no file":    {func() error { return os.Remove(s.path) }, s.path + " does not exist"},
+		"no file":    {func() error { return os.Remove(s.path) }, s.path + ": file does not exist; make it"},
 		"directory":  {func() error { return os.Mkdir(s.path, 0o700) }, "is a directory"},
 	}
 	for _, name := range []string{"a bad line", "no file", "directory"} {
@@ -210,7 +210,7 @@ func TestReloadOfABadFileKeepsTheLastGoodOne(t *testing.T) {
 
 func TestOpenOfAMissingFileSaysWhatToDo(t *testing.T) {
 	t.Parallel()
-	_, err := Open(SourceName, filepath.Join(t.TempDir(), "x"), authn.NewLimiter(0, 0))
+	_, err := Open("htpasswd", filepath.Join(t.TempDir(), "x"), authn.NewLimiter(0, 0))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "moorgate passwd add") {
 		t.Errorf("error %v", err)
 	}

@@ -71,6 +71,12 @@ fuzz: go ## Run every fuzz target for FUZZTIME (5s) each
 	@mkdir -p $(LOG)
 	scripts/fuzz.sh $(FUZZTIME) 2>&1 | tee $(LOG)/fuzz.log
 
+.PHONY: bench
+bench: peers program go ## Measure moorgate beside other registries: bench/RESULTS.md
+	scripts/packages.sh nginx wrk
+	go build -o $(BIN)/bench ./bench
+	$(BIN)/bench -out bench/RESULTS.md $(BENCHFLAGS)
+
 .PHONY: lint
 lint: $(LINTERS:%=$(BIN)/%) ## Check format, code, modules and known vulnerabilities
 	@PATH=$(BIN):$$PATH

@@ -76,13 +76,14 @@ var mayImport = map[string][]string{
 	"internal":   {},
 	"testserver": {},
 	"e2e":        {},
+	"bench":      {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench",
 	},
 	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver"},
 }

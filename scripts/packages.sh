@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the tests need, and only those that are
-# missing. Needs root or a sudo without a password; without them it prints the
+# Installs the Debian packages that the tests need, and those that are named as
+# arguments, and only those that are missing. Needs root or a sudo without a password; without them it prints the
 # command to run and fails.
 set -euo pipefail
 
@@ -17,6 +17,7 @@ packages=(
 	postgresql       # the metadata store of more than one machine
 	docker-registry  # registry 2.8: behind the gateway, and trusting our tokens
 	docker-compose   # what deploy/compose.yaml is for
+	"$@"
 )
 
 if ! command -v dpkg-query >/dev/null; then

@@ -181,7 +181,7 @@ func TestUnreadableFilesAreOneLineEach(t *testing.T) {
 		args []string
 		want string
 	}{
-		"password file":               {[]string{"--data", data, "--htpasswd", secret}, secret + " may not be read by this user"},
+		"password file":               {[]string{"--data", data, "--htpasswd", secret}, secret + ": permission denied; change its owner or mode"},
 		"key":                         {[]string{"--data", data, "--tls-cert", made.Cert, "--tls-key", made.Key}, made.Key + " may not be read by this user"},
 		"configuration":               {[]string{"--config", secret}, secret + ": permission denied"},
 		"data directory":              {[]string{"--data", closed}, closed},

@@ -52,11 +52,12 @@ func newTokenKeysRevokeCommand() *cobra.Command {
 		Long: `Remove a signing key at once, such as one that was stolen.
 
 Here its tokens are good for nothing from now on; other registries refuse them when
-they read the keys again, and those that know us by the certificate of our authority
-(rootcertbundle) when the tokens expire, or when that authority is replaced. If it
-is the key that signs, a new one is made, which signs at once. Keys that a rotation
-has replaced remove themselves when their last token has expired: they need no
-command. It asks the running server on the data directory.`,
+they read the keys again. Registries that know us by the certificate of our authority
+(rootcertbundle) cannot learn of it: whoever has the key can sign tokens for them
+until that authority is replaced. If it is the key that signs, a new one is made, which
+signs at once. Keys that a rotation has replaced remove themselves when their last
+token has expired: they need no command. It asks the running server on the data
+directory.`,
 		Example: `  moorgate token keys
   moorgate token keys revoke ID`,
 		Args: cobra.ExactArgs(1),

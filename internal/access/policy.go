@@ -6,8 +6,12 @@ type Decision struct {
 	Rule    string // the rule that decided, for people: the client and the audit log
 }
 
-// NoRule is the reason of a denial that no rule made.
-const NoRule = "no rule allows it"
+// Reasons of denials that no rule made: to sign in, as somebody else, may help.
+const (
+	NoRule     = "no rule allows it"
+	OnlyUsers  = "only signed-in users are allowed"
+	OnlyTokens = "only holders of a token are allowed"
+)
 
 // Policy is a set of rules; whoever no rule allows is denied. It is immutable:
 // a change makes a new one. The zero value denies everything. All may use it at
@@ -41,11 +45,11 @@ func (p *Policy) Decide(q Question) Decision {
 	case p.signedIn && !q.Who.IsAnonymous():
 		return Decision{Allowed: true, Rule: "signed-in users may do everything"}
 	case p.signedIn:
-		return Decision{Rule: "only signed-in users are allowed"}
+		return Decision{Rule: OnlyUsers}
 	case p.delegated && q.Who.Source != "":
 		return Decision{Allowed: true, Rule: "the token server granted it"}
 	case p.delegated:
-		return Decision{Rule: "only holders of a token are allowed"}
+		return Decision{Rule: OnlyTokens}
 	case p.rules == nil:
 		return Decision{Rule: NoRule}
 	}

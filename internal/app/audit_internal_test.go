@@ -28,6 +28,8 @@ func TestWhatTheAuditLogHas(t *testing.T) {
 		"denied by a token":          {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, "user=alice"},
 		"not signed in yet":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, "level=DEBUG msg=audit outcome=denied"},
 		"not signed in yet, a token": {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, "level=DEBUG"},
+		"not signed in, no rules":    {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.OnlyUsers}, "level=DEBUG"},
+		"no token, no rules":         {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.OnlyTokens}, "level=DEBUG"},
 		"denied to anybody":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: "rule 2: not you"}, `user="" operation=x action=pull repo=team/app tag=v1 rule="rule 2: not you"`},
 		"a wrong password":           {audit.Record{Who: alice, Outcome: audit.LoginFailed}, "level=WARN msg=audit outcome=login-failed"},
 		"a change of the operator":   {audit.Record{Who: operator, Scope: access.Scope{Action: access.Admin}, Outcome: audit.Allowed, Rule: "removed k"}, `level=INFO msg=audit outcome=allowed id=R client="" user=operator operation=x action=admin repo="" tag="" rule="removed k"`},

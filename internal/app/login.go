@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
@@ -133,5 +134,6 @@ func auditLog(log *slog.Logger) audit.Func {
 // request of every client comes without credentials. What a rule denies to anybody
 // is something else.
 func unsigned(r audit.Record) bool {
-	return r.Outcome == audit.Denied && r.Who.IsAnonymous() && (r.Rule == access.NoRule || r.Rule == gate.BeyondToken)
+	return r.Outcome == audit.Denied && r.Who.IsAnonymous() &&
+		slices.Contains([]string{access.NoRule, access.OnlyUsers, access.OnlyTokens, gate.BeyondToken}, r.Rule)
 }

@@ -126,7 +126,11 @@ func (c *client) mount(ctx context.Context, repo, from string, b *blob) error {
 
 // pushManifest sets a tag, or more of them by a query.
 func (c *client) pushManifest(ctx context.Context, repo, reference string, manifest []byte) error {
-	header := http.Header{"Content-Type": {v1.MediaTypeImageManifest}}
+	return c.pushTyped(ctx, repo, reference, v1.MediaTypeImageManifest, manifest)
+}
+
+func (c *client) pushTyped(ctx context.Context, repo, reference, mediaType string, manifest []byte) error {
+	header := http.Header{"Content-Type": {mediaType}}
 	_, err := c.do(ctx, http.StatusCreated, http.MethodPut, "/v2/"+repo+"/manifests/"+reference, bytes.NewReader(manifest), int64(len(manifest)), header, nil)
 	return err
 }

@@ -122,19 +122,21 @@ func (b *bench) scenario(ctx context.Context, sc scenario, g guard) (map[string]
 			s.stop()
 		}
 	}()
+	content := ""
+	if sc.content != nil {
+		var err error
+		if content, err = sc.content(b); err != nil {
+			return nil, err
+		}
+	}
 	for _, k := range kinds() {
 		if !sc.fits(k, g) {
 			continue
 		}
-		s := &server{name: k.name, guard: g, dir: filepath.Join(b.dir, fmt.Sprint("server", b.next()))}
+		s := &server{name: k.name, guard: g, dir: filepath.Join(b.dir, fmt.Sprint("server", b.next())), content: content}
 		list = append(list, s)
-		if err := k.start(b, s); err != nil {
+		if err := b.ready(ctx, sc, k, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, err)
-		}
-		if sc.seed != nil && !k.plain {
-			if err := sc.seed(b, ctx, s); err != nil {
-				return nil, fmt.Errorf("%s: %w", k.name, err)
-			}
 		}
 	}
 	measured := map[string][]result{}
@@ -148,4 +150,18 @@ func (b *bench) scenario(ctx context.Context, sc scenario, g guard) (map[string]
 		}
 	}
 	return measured, nil
+}
+
+// ready starts a server, and gives it what the scenario needs.
+func (b *bench) ready(ctx context.Context, sc scenario, k kind, s *server) error {
+	if err := k.start(b, s); err != nil {
+		return err
+	}
+	if err := s.signIn(ctx); err != nil {
+		return err
+	}
+	if sc.seed == nil || k.plain || sc.content != nil && !s.innermost().own() {
+		return nil
+	}
+	return sc.seed(b, ctx, s)
 }

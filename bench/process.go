@@ -24,6 +24,7 @@ const (
 // process is a program that runs until stop, with its children.
 type process struct {
 	cmd   *exec.Cmd
+	addr  string // where it listens
 	log   string // its file
 	ended chan struct{}
 }
@@ -62,11 +63,12 @@ func (p *process) stop() {
 
 // await returns when the address takes connections.
 func (p *process) await(addr string) error {
+	p.addr = addr
 	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); {
 		select {
 		case <-p.ended:
 			return fmt.Errorf("%s has ended:\n%s", filepath.Base(p.cmd.Path), p.said())
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", addr)
 		if err == nil {
@@ -74,6 +76,21 @@ func (p *process) await(addr string) error {
 		}
 	}
 	return fmt.Errorf("%s does not listen on %s:\n%s", filepath.Base(p.cmd.Path), addr, p.said())
+}
+
+// again ends the program, starts it once more, and returns how long it took to
+// listen.
+func (p *process) again() (time.Duration, error) {
+	p.stop()
+	begun := time.Now()
+	next, err := startProcess(p.cmd.Dir, nil, p.cmd.Path, p.cmd.Args[1:]...)
+	if err != nil {
+		return 0, err
+	}
+	addr := p.addr
+	*p = *next
+	err = p.await(addr)
+	return time.Since(begun), err
 }
 
 // usage is what processes have used up to a moment.

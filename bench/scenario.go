@@ -15,8 +15,13 @@ type scenario struct {
 	unit   string // of the rate
 	guards []guard
 	plain  bool // servers of files can do it too
-	seed   func(*bench, context.Context, *server) error
-	run    func(*bench, context.Context, *server) (result, error)
+	ours   bool // only we can do it
+
+	// content makes a folder for registries of others, which serve it instead of
+	// being seeded: they would take hours. "" for no content.
+	content func(b *bench) (string, error)
+	seed    func(*bench, context.Context, *server) error
+	run     func(*bench, context.Context, *server) (result, error)
 }
 
 // Where the content is.
@@ -42,7 +47,7 @@ func scenarios() []scenario {
 	byDigest := func(b *bench) string { return manifest(b.image.digest().String())(b) }
 	smallBlob := func(b *bench) string { return "/v2/" + repo + "/blobs/" + b.image.blobs[0].digest.String() }
 	return []scenario{
-		{name: "manifest GET by tag", unit: "requests/s", guards: []guard{0, 5, 10, 12}, plain: true, seed: image, run: get(manifest(tag))},
+		{name: "manifest GET by tag", unit: "requests/s", guards: []guard{0, 5, 10, 12, bearer}, plain: true, seed: image, run: get(manifest(tag))},
 		{name: "manifest GET by digest", unit: "requests/s", guards: []guard{0, 10}, plain: true, seed: image, run: get(byDigest)},
 		{name: "manifest HEAD by tag", unit: "requests/s", guards: []guard{0, 10}, plain: true, seed: image, run: (*bench).heads},
 		{name: "64 KiB blob GET", unit: "requests/s", guards: []guard{0, 10}, plain: true, seed: image, run: get(smallBlob)},
@@ -52,6 +57,11 @@ func scenarios() []scenario {
 		{name: "512 MiB push, 16 MiB chunks", unit: "MiB/s", guards: []guard{0}, run: func(b *bench, ctx context.Context, s *server) (result, error) { return b.pushLarge(ctx, s, 16<<20) }},
 		{name: "small images pushed, 8 at once", unit: "images/s", guards: []guard{0}, run: (*bench).pushSmall},
 		{name: "the same layers pushed again", unit: "images/s", guards: []guard{0}, seed: image, run: (*bench).pushAgain},
+		{name: "100 tags among 100,000", unit: "requests/s", guards: []guard{0}, content: (*bench).tagFolders, seed: (*bench).seedTags, run: get(middleOf("/v2/" + repo + "/tags/list"))},
+		{name: "100 repositories among 100,000", unit: "requests/s", guards: []guard{0}, content: (*bench).repositoryFolders, seed: (*bench).seedRepositories, run: get(middleOf("/v2/_catalog"))},
+		{name: "referrers among 10,000", unit: "requests/s", guards: []guard{0}, ours: true, seed: (*bench).seedReferrers, run: get(referrers)},
+		{name: "token issued", unit: "tokens/s", guards: []guard{5, 10}, ours: true, run: get(func(*bench) string { return tokenPath })},
+		{name: "start with 100,000 repositories", unit: "starts/s", guards: []guard{0}, ours: true, seed: (*bench).seedRepositories, run: (*bench).starts},
 		{name: "mount from another repository", unit: "requests/s", guards: []guard{0}, seed: image, run: (*bench).mounts},
 	}
 }
@@ -85,7 +95,7 @@ func (b *bench) heads(ctx context.Context, s *server) (result, error) {
 // registries have none.
 func (s *server) accepting() http.Header {
 	header := http.Header{"Accept": {v1.MediaTypeImageManifest}}
-	for name, values := range s.guard.header() {
+	for name, values := range s.header() {
 		header[name] = values
 	}
 	return header
@@ -150,4 +160,6 @@ func (b *bench) repeated(ctx context.Context, s *server, workers int, perSecond 
 }
 
 // fits reports whether a server can take part in a scenario.
-func (sc *scenario) fits(k kind, g guard) bool { return !k.plain || sc.plain && g == 0 }
+func (sc *scenario) fits(k kind, g guard) bool {
+	return (k.ours || !sc.ours && g != bearer) && (!k.plain || sc.plain && g == 0)
+}

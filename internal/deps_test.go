@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"meta":            {"blob"},
 	"meta/sqlmeta":    {"meta"},
 	"meta/metatest":   {"meta"},
+	"meta/hot":        {"meta"},
 	"authn":           {"access"},
 	"authn/htpasswd":  {"authn", "atomicfile"},
 	"authn/authntest": {"authn"},
@@ -68,7 +69,7 @@ var mayImport = map[string][]string{
 	// Only here is everything known.
 	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "upstream"},
 	"app": {
-		"config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
+		"meta/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
 	"cmd/moorgate": {"app"},
 

@@ -13,6 +13,7 @@ import (
 	"github.com/moorgate/moorgate/internal/distapi"
 	"github.com/moorgate/moorgate/internal/gc"
 	"github.com/moorgate/moorgate/internal/meta"
+	"github.com/moorgate/moorgate/internal/meta/hot"
 	"github.com/moorgate/moorgate/internal/meta/sqlmeta"
 	"github.com/moorgate/moorgate/internal/registry"
 )
@@ -41,6 +42,7 @@ func (s *Server) openRegistry(ctx context.Context) (*distapi.API, meta.Store, er
 	if err != nil {
 		return nil, nil, err
 	}
+	store = hot.New(store) // the data directory is ours alone, and so is the database
 	blobs, err := disk.Open(disk.Config{Dir: s.cfg.Data})
 	if err != nil {
 		return nil, nil, err

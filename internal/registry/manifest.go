@@ -14,19 +14,10 @@ import (
 //
 // Errors: ManifestUnknown, NameUnknown.
 func (r *Registry) Manifest(ctx context.Context, repo string, ref oci.Reference) (meta.Manifest, error) {
-	var m meta.Manifest
-	err := r.meta.View(ctx, func(tx meta.Tx) error {
-		var err error
-		if ref.Tag != "" {
-			m, err = tx.ManifestByTag(repo, ref.Tag)
-		} else {
-			m, err = tx.Manifest(repo, ref.Digest)
-		}
-		if errors.Is(err, meta.ErrNotFound) {
-			return unknown(tx, repo, ref)
-		}
-		return err
-	})
+	m, err := meta.ReadManifest(ctx, r.meta, repo, ref)
+	if errors.Is(err, meta.ErrNotFound) {
+		err = r.meta.View(ctx, func(tx meta.Tx) error { return unknown(tx, repo, ref) })
+	}
 	if err != nil {
 		return meta.Manifest{}, fault("read manifest", err)
 	}

@@ -61,6 +61,7 @@ type kind struct {
 	name  string
 	start func(b *bench, s *server) error
 	ours  bool
+	store bool // the content is in a "moorgate serve"
 	plain bool // a limit: it serves files, and nobody can push
 }
 
@@ -68,9 +69,9 @@ type kind struct {
 // nothing itself.
 func kinds() []kind {
 	return []kind{
-		{name: "moorgate", start: (*bench).moorgate, ours: true},
+		{name: "moorgate", start: (*bench).moorgate, ours: true, store: true},
 		{name: "moorgate proxy + registry 2.8", start: (*bench).gateBeforeRegistry, ours: true},
-		{name: "moorgate proxy + moorgate", start: (*bench).gateBeforeMoorgate, ours: true},
+		{name: "moorgate proxy + moorgate", start: (*bench).gateBeforeMoorgate, ours: true, store: true},
 		{name: "registry 2.8", start: (*bench).registry2},
 		{name: "nginx + registry 2.8", start: (*bench).nginxBeforeRegistry},
 		{name: "distribution 3", start: (*bench).distribution3},

@@ -15,11 +15,13 @@ func Idle(timeout time.Duration) Middleware {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			counted := newWriter(w, r, timeout)
 			if timeout > 0 && r.Body != nil && r.Body != http.NoBody {
-				body := &idleBody{ReadCloser: r.Body, control: counted.control, idle: timeout}
+				body := &idleBody{ReadCloser: r.Body, control: counted.control, idle: timeout, streams: counted.streams}
 				r.Body = body
 				// net/http may still read what the handler has left.
 				defer body.extend()
 			}
+			// net/http still sends what it holds of the answer.
+			defer counted.moving()
 			next.ServeHTTP(counted, r)
 		})
 	}
@@ -31,19 +33,21 @@ type idleBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	idle    time.Duration
+	streams bool      // HTTP/2: see Read
 	next    time.Time // when to move the deadline again
 	done    bool      // the body has been read to its end
 }
 
 func (b *idleBody) Read(p []byte) (int, error) {
-	if time.Now().After(b.next) {
+	if b.streams || time.Now().After(b.next) {
 		b.extend()
 	}
 	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		// The body is done and the handler may take its time: without a body to
-		// read, a deadline would only break the connection under it.
-		b.done = true
+	b.done = b.done || errors.Is(err, io.EOF)
+	if b.done || b.streams {
+		// The handler may take its time. The deadline of a stream would break it
+		// meanwhile; that of a connection is moved before the next read, but
+		// without a body to read it would only break the connection.
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err //nolint:wrapcheck // a reader passes errors on

@@ -3,6 +3,8 @@ package middleware
 import (
 	"io"
 	"net/http"
+	"os"
+	"sync"
 	"time"
 )
 
@@ -14,6 +16,7 @@ type writer struct {
 	control *http.ResponseController
 	idle    time.Duration
 	head    bool // what is written is not sent
+	streams bool // HTTP/2: see rested
 
 	status int
 	bytes  int64 // of the body, sent
@@ -24,8 +27,19 @@ type writer struct {
 // that takes it within the idle timeout is alive.
 const sendStep = 256 << 10
 
+// copyStep is how much is read before it is written, where there is no file.
+const copyStep = 64 << 10
+
+// copyBuffers keeps buffers of copyStep bytes.
+//
+//nolint:gochecknoglobals // it holds nothing that anybody could see
+var copyBuffers = sync.Pool{New: func() any { return new([copyStep]byte) }}
+
 func newWriter(w http.ResponseWriter, r *http.Request, idle time.Duration) *writer {
-	return &writer{ResponseWriter: w, control: http.NewResponseController(w), idle: idle, head: r.Method == http.MethodHead}
+	return &writer{
+		ResponseWriter: w, control: http.NewResponseController(w), idle: idle,
+		head: r.Method == http.MethodHead, streams: r.ProtoMajor > 1,
+	}
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -40,18 +54,34 @@ func (w *writer) WriteHeader(status int) {
 	}
 	w.moving()
 	w.ResponseWriter.WriteHeader(status)
+	w.rested()
 }
 
 func (w *writer) Write(p []byte) (int, error) {
 	w.begun()
 	w.moving()
 	n, err := w.ResponseWriter.Write(p)
+	w.rested()
 	w.sent(int64(n))
 	return n, err //nolint:wrapcheck // a writer passes errors on
 }
 
-// ReadFrom sends r in steps, each of which net/http may do by sendfile.
+// FlushError is for http.ResponseController.
+func (w *writer) FlushError() error {
+	w.moving()
+	defer w.rested()
+	return w.control.Flush() //nolint:wrapcheck // a writer passes errors on
+}
+
+// ReadFrom sends a file in steps, each of which net/http may do by sendfile.
+// Anything else may keep us waiting, which the client is not to blame for: that
+// is read first, and then written.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	if !isFile(r) || w.streams {
+		buf := copyBuffers.Get().(*[copyStep]byte) //nolint:forcetypeassert // the pool holds nothing else
+		defer copyBuffers.Put(buf)
+		return io.CopyBuffer(onlyWriter{w}, onlyReader{r}, buf[:]) //nolint:wrapcheck // a writer passes errors on
+	}
 	w.begun()
 	var total int64
 	for {
@@ -92,10 +122,34 @@ func (w *writer) begun() {
 	}
 }
 
+// isFile reports whether the bytes of r come from a file.
+func isFile(r io.Reader) bool {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		r = limited.R
+	}
+	_, ok := r.(*os.File)
+	return ok
+}
+
+// onlyWriter and onlyReader hide what would let io.CopyBuffer do without its
+// buffer.
+type (
+	onlyWriter struct{ io.Writer }
+	onlyReader struct{ io.Reader }
+)
+
 // moving gives the client the idle timeout anew. Connections without deadlines,
 // such as those of tests, go without.
 func (w *writer) moving() {
 	if w.idle > 0 {
 		_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
+	}
+}
+
+// rested ends what moving began, where the deadline is one of a stream: it cuts
+// the stream when it passes, also when nothing waits for the client.
+func (w *writer) rested() {
+	if w.idle > 0 && w.streams {
+		_ = w.control.SetWriteDeadline(time.Time{})
 	}
 }

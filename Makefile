@@ -11,6 +11,7 @@ LOG := $(CURDIR)/.cache/log
 # A package that takes longer than the timeout hangs.
 GOTEST := go test -race -shuffle=on -timeout=10m
 FUZZTIME ?= 5s
+TIME ?= 20m
 
 # Programs of others, each pinned in a module of its own under tools/, because
 # they do not agree on their dependencies: the clients of the tests, and another
@@ -70,6 +71,10 @@ conformance: program ## Run the OCI conformance suite at its strictest
 fuzz: go ## Run every fuzz target for FUZZTIME (5s) each
 	@mkdir -p $(LOG)
 	scripts/fuzz.sh $(FUZZTIME) 2>&1 | tee $(LOG)/fuzz.log
+
+.PHONY: torture
+torture: clients program go ## Kill the server under load, for TIME (20m): is anything lost?
+	MOORGATE_TORTURE=$(TIME) go test -v -count=1 -timeout=24h ./torture/...
 
 .PHONY: bench
 bench: peers program go ## Measure moorgate beside other registries: bench/RESULTS.md

@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"datadir":    {},
 	"filewatch":  {},
 	"certs":      {"atomicfile"},
+	"loglines":   {},
 
 	// Contracts, and below each the back ends, which see only their contract.
 	"blob":            {"oci"},
@@ -71,22 +72,26 @@ var mayImport = map[string][]string{
 	"app": {
 		"meta/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
-	"cmd/moorgate": {"app"},
+	"cmd/moorgate": {"app", "loglines"},
 
 	// For tests.
 	"internal":   {},
 	"testserver": {},
 	"e2e":        {},
 	"bench":      {},
+
+	// Tests that take as long as one lets them, and what they share.
+	"torture/client": {},
+	"torture/crash":  {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver"},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/app"
 	"github.com/moorgate/moorgate/internal/config"
+	"github.com/moorgate/moorgate/internal/loglines"
 )
 
 // opener opens a server of one role.
@@ -25,7 +26,9 @@ func runServer(cmd *cobra.Command, s *settings, open opener) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, cmd.ErrOrStderr())
+	lines := loglines.New(cmd.ErrOrStderr())
+	defer func() { _ = lines.Close() }() // it never fails
+	log := newLogger(cfg.Log, lines)
 	for _, w := range warnings {
 		if !strings.HasPrefix(w.Path, "access.") { // those are told whenever the rules are read
 			log.Warn("configuration", "file", s.config, "line", w.Line, "setting", w.Path, "warning", w.Message)

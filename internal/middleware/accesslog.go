@@ -25,23 +25,24 @@ func AccessLog(log *slog.Logger) Middleware {
 // logRequest writes the line. A request whose answer was broken off, by a panic,
 // has the status that was sent, or 0 if none was.
 func logRequest(log *slog.Logger, w http.ResponseWriter, r *http.Request, took time.Duration, aborted bool) {
-	status, bytes := 0, int64(0)
-	var notes []any
+	var answer writer
 	if counted, ok := w.(*writer); ok {
 		if !aborted {
 			counted.begun()
 		}
-		status, bytes, notes = counted.status, counted.bytes, counted.notes
+		answer = *counted
 	}
-	args := []any{
-		"id", reqctx.ID(r.Context()), "client", reqctx.ClientOf(r.Context()).Addr.String(),
-		"method", clip(r.Method), "path", clip(r.URL.Path), "status", status, "bytes", bytes,
-		"ms", float64(took.Microseconds()) / 1000, "agent", clip(r.UserAgent()),
-	}
+	var room [12]slog.Attr // more than there ever are, so that nothing is allocated
+	attrs := append(room[:0],
+		slog.String("id", reqctx.ID(r.Context())), slog.String("client", reqctx.ClientOf(r.Context()).Addr.String()),
+		slog.String("method", clip(r.Method)), slog.String("path", clip(r.URL.Path)),
+		slog.Int("status", answer.status), slog.Int64("bytes", answer.bytes),
+		slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("agent", clip(r.UserAgent())),
+	)
 	if aborted {
-		args = append(args, "aborted", true)
+		attrs = append(attrs, slog.Bool("aborted", true))
 	}
-	log.InfoContext(r.Context(), "request", append(args, notes...)...)
+	log.LogAttrs(r.Context(), slog.LevelInfo, "request", append(attrs, answer.notes...)...)
 }
 
 // clip bounds what a client can put into the log. slog escapes the rest.

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"sync"
@@ -19,8 +20,10 @@ type writer struct {
 	streams bool // HTTP/2: see rested
 
 	status int
-	bytes  int64 // of the body, sent
-	notes  []any // key and value, for the access log
+	bytes  int64        // of the body, sent
+	notes  []slog.Attr  // for the access log
+	some   [2]slog.Attr // where the first notes are
+	next   time.Time    // when to move the deadline again
 }
 
 // sendStep is how much of a file is sent before the deadline moves: a client
@@ -46,15 +49,22 @@ func newWriter(w http.ResponseWriter, r *http.Request, idle time.Duration) *writ
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Annotate adds a note to the access log line of the request.
-func (w *writer) Annotate(key, value string) { w.notes = append(w.notes, key, value) }
+func (w *writer) Annotate(key, value string) {
+	if w.notes == nil {
+		w.notes = w.some[:0]
+	}
+	w.notes = append(w.notes, slog.String(key, value))
+}
 
 func (w *writer) WriteHeader(status int) {
 	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
 	}
-	w.moving()
+	if status < http.StatusOK { // others wait for the body
+		w.moving()
+		defer w.rested()
+	}
 	w.ResponseWriter.WriteHeader(status)
-	w.rested()
 }
 
 func (w *writer) Write(p []byte) (int, error) {
@@ -138,11 +148,17 @@ type (
 	onlyReader struct{ io.Reader }
 )
 
-// moving gives the client the idle timeout anew. Connections without deadlines,
-// such as those of tests, go without.
+// moving gives the client the idle timeout anew, and not again for a tenth of it:
+// it costs a little, and answers come in many small writes. Connections without
+// deadlines, such as those of tests, go without.
 func (w *writer) moving() {
-	if w.idle > 0 {
-		_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
+	if w.idle <= 0 {
+		return
+	}
+	now := time.Now()
+	if w.streams || now.After(w.next) {
+		_ = w.control.SetWriteDeadline(now.Add(w.idle))
+		w.next = now.Add(w.idle / 10)
 	}
 }
 

@@ -31,11 +31,12 @@ func Parse(method string, u *url.URL) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return nil, oci.Errorf(oci.PageInvalid, "the query of the URL is not valid")
+	p := &parser{method: method}
+	if u.RawQuery != "" {
+		if p.query, err = url.ParseQuery(u.RawQuery); err != nil {
+			return nil, oci.Errorf(oci.PageInvalid, "the query of the URL is not valid")
+		}
 	}
-	p := &parser{method: method, query: query}
 	if path == "/v2" {
 		return p.ping()
 	}
@@ -50,9 +51,12 @@ func Parse(method string, u *url.URL) (*Request, error) {
 // for the colon of a digest, which some clients encode; anything else that is
 // encoded is somebody trying whether two parsers differ.
 func plainPath(u *url.URL) (string, error) {
-	escaped := u.EscapedPath()
-	plain := strings.NewReplacer("%3A", ":", "%3a", ":").Replace(escaped)
-	if strings.ContainsRune(plain, '%') {
+	plain := u.EscapedPath()
+	if !strings.Contains(plain, "%") {
+		return plain, nil
+	}
+	plain = strings.ReplaceAll(strings.ReplaceAll(plain, "%3A", ":"), "%3a", ":")
+	if strings.Contains(plain, "%") {
 		return "", oci.Errorf(oci.NameInvalid, "the path of the URL has percent-encoded characters where none are needed")
 	}
 	return plain, nil
@@ -81,9 +85,9 @@ func (p *parser) parse(rest string) (*Request, error) {
 	if repo, ok := strings.CutSuffix(rest, "/tags/list"); ok {
 		return p.inRepo(repo, p.tagList)
 	}
-	for part, read := range p.endpoints() {
-		if repo, last, ok := cutLast(rest, part); ok {
-			return p.inRepo(repo, func(r *Request) error { return read(r, last) })
+	for _, e := range endpoints {
+		if repo, last, ok := cutLast(rest, e.part); ok {
+			return p.inRepo(repo, func(r *Request) error { return e.read(p, r, last) })
 		}
 	}
 	return nil, notFound()
@@ -91,12 +95,15 @@ func (p *parser) parse(rest string) (*Request, error) {
 
 // endpoints are those whose path ends in one variable part. At most one of them
 // fits, since the variable part has no slash.
-func (p *parser) endpoints() map[string]func(*Request, string) error {
-	return map[string]func(*Request, string) error{
-		"/blobs/":     p.blob,
-		"/manifests/": p.manifest,
-		"/referrers/": p.referrers,
-	}
+//
+//nolint:gochecknoglobals // a lookup table
+var endpoints = [...]struct {
+	part string
+	read func(p *parser, r *Request, last string) error
+}{
+	{"/manifests/", (*parser).manifest},
+	{"/blobs/", (*parser).blob},
+	{"/referrers/", (*parser).referrers},
 }
 
 // cutLast splits s around sep if what follows has no slash.

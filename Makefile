@@ -73,7 +73,7 @@ fuzz: go ## Run every fuzz target for FUZZTIME (5s) each
 	scripts/fuzz.sh $(FUZZTIME) 2>&1 | tee $(LOG)/fuzz.log
 
 .PHONY: torture
-torture: clients program go ## Kill the server under load, for TIME (20m): is anything lost?
+torture: program go ## Kill the server under load, for TIME (20m): is anything lost?
 	MOORGATE_TORTURE=$(TIME) go test -v -count=1 -timeout=24h ./torture/...
 
 .PHONY: bench

@@ -34,3 +34,27 @@ func ReadManifest(ctx context.Context, s Store, repo string, ref oci.Reference) 
 	})
 	return m, err
 }
+
+// BlobReader is what a Store may offer besides: a shorter way to what View and
+// Tx.BlobSize give together.
+type BlobReader interface {
+	// ReadBlobSize returns the size in bytes of a blob that repo holds.
+	//
+	// Errors: ErrNotFound.
+	ReadBlobSize(ctx context.Context, repo string, d oci.Digest) (int64, error)
+}
+
+// ReadBlobSize returns the size in bytes of a blob that repo holds, in the shortest
+// way there is.
+//
+// Errors: ErrNotFound.
+func ReadBlobSize(ctx context.Context, s Store, repo string, d oci.Digest) (size int64, err error) {
+	if short, ok := s.(BlobReader); ok {
+		return short.ReadBlobSize(ctx, repo, d)
+	}
+	err = s.View(ctx, func(tx Tx) (err error) {
+		size, err = tx.BlobSize(repo, d)
+		return err
+	})
+	return size, err
+}

@@ -35,12 +35,7 @@ func (r *Registry) Blob(ctx context.Context, repo string, d oci.Digest) (io.Read
 //
 // Errors: BlobUnknown.
 func (r *Registry) BlobSize(ctx context.Context, repo string, d oci.Digest) (int64, error) {
-	var size int64
-	err := r.meta.View(ctx, func(tx meta.Tx) error {
-		var err error
-		size, err = tx.BlobSize(repo, d)
-		return err
-	})
+	size, err := meta.ReadBlobSize(ctx, r.meta, repo, d)
 	if errors.Is(err, meta.ErrNotFound) {
 		return 0, oci.ErrBlobUnknown.WithDetail(map[string]any{"name": repo, "digest": d})
 	}

@@ -1,5 +1,5 @@
-// Package hot is a meta.Store in front of another one that remembers the manifests
-// that are read over and over.
+// Package hot is a meta.Store in front of another one that remembers what pulls ask
+// for over and over: manifests, and which blobs a repository holds.
 //
 // It is exact: whoever reads sees what the store behind would have answered. So all
 // who write must go through it, and the store behind must belong to one process.
@@ -7,11 +7,7 @@ package hot
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
-	"sync/atomic"
-
-	"github.com/maypok86/otter/v2"
 
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/oci"
@@ -19,72 +15,43 @@ import (
 
 // Bounds of what is remembered.
 const (
-	maxBytes    = 16 << 20 // of all manifests
-	maxManifest = 64 << 10 // of one: larger ones are rare, and would push out many
-	overhead    = 512      // bytes of an entry besides its manifest, about
+	manifestBytes = 16 << 20 // of all manifests
+	maxManifest   = 64 << 10 // of one: larger ones are rare, and would push out many
+	blobBytes     = 4 << 20  // of all that is known of blobs
+	overhead      = 512      // bytes of an entry besides its manifest, about
 )
 
-// slotCount is how many slots there are. Repositories share them: that costs some
-// of what is remembered, never exactness.
-const slotCount = 1 << 12
-
-// Store remembers manifests. It is a meta.ManifestReader.
+// Store remembers manifests and the sizes of blobs. It is a meta.ManifestReader and
+// a meta.BlobReader.
 type Store struct {
 	meta.Store
-	kept  *otter.Cache[key, entry]
-	seed  maphash.Seed
-	slots [slotCount]slot
-}
-
-type key struct {
-	repo string
-	ref  oci.Reference
-}
-
-// entry is a manifest as it was in one version of its slot.
-type entry struct {
-	manifest meta.Manifest
-	version  uint64
-}
-
-// slot tells what is still true of some repositories: what was read in its present
-// version, before which all writers had ended. While there are any, nothing is
-// remembered, and nobody asks what was: those who look into the store would know
-// better.
-type slot struct {
-	version atomic.Uint64
-	writers atomic.Int64
+	manifests *memory[meta.Manifest]
+	blobs     *memory[int64] // those that are there: only an unlink changes that
 }
 
 // New returns a Store in front of another one.
 func New(behind meta.Store) *Store {
-	return &Store{Store: behind, seed: maphash.MakeSeed(), kept: otter.Must(&otter.Options[key, entry]{
-		MaximumWeight: maxBytes,
-		Weigher: func(k key, e entry) uint32 {
-			return uint32(len(e.manifest.Body) + len(k.repo) + overhead) //nolint:gosec // at most maxManifest and some
-		},
-	})}
-}
-
-func (s *Store) slot(repo string) *slot {
-	return &s.slots[maphash.String(s.seed, repo)%slotCount]
+	return &Store{
+		Store:     behind,
+		manifests: newMemory(manifestBytes, func(m meta.Manifest) int { return len(m.Body) }),
+		blobs:     newMemory(blobBytes, func(int64) int { return 0 }),
+	}
 }
 
 // ReadManifest implements meta.ManifestReader. Its Body and Annotations are shared.
 func (s *Store) ReadManifest(ctx context.Context, repo string, ref oci.Reference) (meta.Manifest, error) {
-	at, k := s.slot(repo), key{repo, ref}
-	version := at.version.Load() // first: a writer counts itself before it makes a new one
-	quiet := at.writers.Load() == 0
-	if quiet {
-		if e, ok := s.kept.GetIfPresent(k); ok && e.version == version {
-			return e.manifest, ctx.Err()
-		}
-	}
-	m, err := meta.ReadManifest(ctx, s.Store, repo, ref)
-	if err == nil && quiet && len(m.Body) <= maxManifest {
-		s.kept.Set(k, entry{m, version})
-	}
-	return m, err
+	return s.manifests.read(ctx, key{repo, ref}, func() (meta.Manifest, bool, error) {
+		m, err := meta.ReadManifest(ctx, s.Store, repo, ref)
+		return m, len(m.Body) <= maxManifest, err
+	})
+}
+
+// ReadBlobSize implements meta.BlobReader.
+func (s *Store) ReadBlobSize(ctx context.Context, repo string, d oci.Digest) (int64, error) {
+	return s.blobs.read(ctx, key{repo, oci.Reference{Digest: d}}, func() (int64, bool, error) {
+		size, err := meta.ReadBlobSize(ctx, s.Store, repo, d)
+		return size, true, err
+	})
 }
 
 // Update implements meta.Store.
@@ -111,9 +78,8 @@ type writer struct {
 	touched map[*slot]struct{}
 }
 
-// touch begins to change something in a repository.
-func (w *writer) touch(repo string) {
-	at := w.store.slot(repo)
+// touch begins to change something that at is about.
+func (w *writer) touch(at *slot) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.touched[at]; ok {

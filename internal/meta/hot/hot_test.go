@@ -3,6 +3,7 @@ package hot_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -182,4 +183,73 @@ func TestReadersNeverGoBack(t *testing.T) {
 	}
 	close(done)
 	all.Wait()
+}
+
+// blobSize returns the size of a blob that a repository holds; -1 if it does not.
+func blobSize(t *testing.T, s *hot.Store, repo string, d oci.Digest) int64 {
+	t.Helper()
+	n, err := s.ReadBlobSize(t.Context(), repo, d)
+	if errors.Is(err, meta.ErrNotFound) {
+		return -1
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// linked is a store in which repo and "other" hold blob 1, of 10 bytes, and repo
+// also blob 2, of 20.
+func linked(t *testing.T) (s *hot.Store, behind *counted, one, two oci.Digest) {
+	t.Helper()
+	s, behind = open(t)
+	one, two = number(1).Digest, number(2).Digest
+	if n := blobSize(t, s, repo, one); n != -1 {
+		t.Errorf("before: %d", n)
+	}
+	update(t, s, func(tx meta.Tx) error {
+		return errors.Join(tx.LinkBlob(repo, one, 10, time.Unix(1, 0)), tx.LinkBlob("other", one, 10, time.Unix(1, 0)))
+	})
+	if n := blobSize(t, s, repo, one); n != 10 { // what was not there is not remembered
+		t.Errorf("linked: %d", n)
+	}
+	update(t, s, func(tx meta.Tx) error { return tx.LinkBlob(repo, two, 20, time.Unix(1, 0)) })
+	return s, behind, one, two
+}
+
+func TestBlobsAreRememberedUntilTheyAreUnlinked(t *testing.T) {
+	t.Parallel()
+	s, behind, one, two := linked(t)
+	before := behind.views.Load()
+	for range 10 {
+		if n := blobSize(t, s, repo, one); n != 10 {
+			t.Errorf("again: %d", n)
+		}
+	}
+	if n := behind.views.Load() - before; n != 0 {
+		t.Errorf("the store was looked at %d times", n)
+	}
+	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob(repo, one) })
+	for range 2 {
+		if a, b, c := blobSize(t, s, repo, one), blobSize(t, s, repo, two), blobSize(t, s, "other", one); a != -1 || b != 20 || c != 10 {
+			t.Errorf("after an unlink: %d, %d and %d", a, b, c)
+		}
+	}
+}
+
+func TestAnUnlinkThatFails(t *testing.T) {
+	t.Parallel()
+	s, _, one, _ := linked(t)
+	err := s.Update(t.Context(), func(tx meta.Tx) error {
+		if err := tx.UnlinkBlob(repo, one); err != nil {
+			return err
+		}
+		if n := blobSize(t, s, repo, one); n != 10 {
+			t.Errorf("others see %d while it runs", n)
+		}
+		return meta.ErrNoSpace
+	})
+	if n := blobSize(t, s, repo, one); n != 10 || !errors.Is(err, meta.ErrNoSpace) {
+		t.Errorf("after it: %d, %v", n, err)
+	}
 }

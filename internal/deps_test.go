@@ -40,6 +40,7 @@ var mayImport = map[string][]string{
 	// Contracts, and below each the back ends, which see only their contract.
 	"blob":            {"oci"},
 	"blob/disk":       {"blob"},
+	"blob/hot":        {"blob"},
 	"blob/blobtest":   {"blob"},
 	"meta":            {"blob"},
 	"meta/sqlmeta":    {"meta"},
@@ -70,7 +71,7 @@ var mayImport = map[string][]string{
 	// Only here is everything known.
 	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "upstream"},
 	"app": {
-		"meta/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
+		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
 	"cmd/moorgate": {"app", "loglines"},
 

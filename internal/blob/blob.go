@@ -28,7 +28,7 @@ type Store interface {
 	// Open returns the content of d and its size in bytes. The caller closes it.
 	// Content that was opened stays readable when it is deleted meanwhile.
 	// A file system store returns an *os.File, so that it can be sent without
-	// copying (sendfile).
+	// copying (sendfile). Content that is in memory is an InMemory.
 	//
 	// Errors: ErrNotFound.
 	Open(ctx context.Context, d oci.Digest) (io.ReadSeekCloser, int64, error)
@@ -58,6 +58,15 @@ type Store interface {
 	// Abandoned yields the IDs of uploads that nothing wrote to since before.
 	// An error ends it.
 	Abandoned(ctx context.Context, before time.Time) iter.Seq2[string, error]
+}
+
+// InMemory is what the content that Open returns may be too, when all of it is in
+// memory: it can be sent, or a part of it, by one write.
+type InMemory interface {
+	// Bytes returns the whole content, wherever the reader is. Their hash was
+	// compared with the digest. They are shared, so nobody changes them, and they
+	// stay valid after Close and after a Delete.
+	Bytes() []byte
 }
 
 // Info names one stored content.

@@ -18,8 +18,10 @@ func concurrencyTests() []test {
 	return []test{
 		{"many store the same content", testSameContent},
 		{"many store different content", testDifferentContent},
-		{"content is read while it is replaced", testReadWhileReplaced},
-		{"content is read while it is deleted and stored", testReadWhileDeleted},
+		{"content is read while it is replaced", testReadWhileReplaced(200 << 10)},
+		{"small content is read while it is replaced", testReadWhileReplaced(200)},
+		{"content is read while it is deleted and stored", testReadWhileDeleted(200 << 10)},
+		{"small content is read while it is deleted and stored", testReadWhileDeleted(200)},
 		{"listing goes on while content comes and goes", testListWhileChanging},
 	}
 }
@@ -94,40 +96,64 @@ func testDifferentContent(t *testing.T, s blob.Store) {
 	wantUploads(t, s, far)
 }
 
-func testReadWhileReplaced(t *testing.T, s blob.Store) {
-	content := Content(2, 200<<10)
-	d := Put(t, s, content)
-	g, ctx := errgroup.WithContext(t.Context())
-	for range 4 {
-		g.Go(func() error {
-			return repeat(5, func() error { return put(ctx, s, content) })
-		})
-		g.Go(func() error {
-			return repeat(50, func() error { return get(ctx, s, d, content) })
-		})
+func testReadWhileReplaced(size int) func(*testing.T, blob.Store) {
+	return func(t *testing.T, s blob.Store) {
+		content := Content(2, size)
+		d := Put(t, s, content)
+		g, ctx := errgroup.WithContext(t.Context())
+		for range 4 {
+			g.Go(func() error {
+				return repeat(5, func() error { return put(ctx, s, content) })
+			})
+			g.Go(func() error {
+				return repeat(50, func() error { return get(ctx, s, d, content) })
+			})
+		}
+		wait(t, g)
 	}
-	wait(t, g)
 }
 
-func testReadWhileDeleted(t *testing.T, s blob.Store) {
-	content := Content(3, 200<<10)
-	d := Put(t, s, content)
-	g, ctx := errgroup.WithContext(t.Context())
-	g.Go(func() error { // one goroutine stands for meta.Store.LockBlob
-		return repeat(10, func() error { return errors.Join(s.Delete(ctx, d), put(ctx, s, content)) })
-	})
-	for range 4 {
-		g.Go(func() error {
-			return repeat(50, func() error {
-				if err := get(ctx, s, d, content); !errors.Is(err, blob.ErrNotFound) {
+// testReadWhileDeleted also looks after each Delete whether any reader brought
+// the content back.
+func testReadWhileDeleted(size int) func(*testing.T, blob.Store) {
+	return func(t *testing.T, s blob.Store) {
+		content := Content(3, size)
+		d := Put(t, s, content)
+		g, ctx := errgroup.WithContext(t.Context())
+		g.Go(func() error { // one goroutine stands for meta.Store.LockBlob
+			return repeat(10, func() error {
+				if err := s.Delete(ctx, d); err != nil {
 					return err
 				}
-				return nil
+				if err := gone(ctx, s, d, content); err != nil {
+					return err
+				}
+				return put(ctx, s, content)
 			})
 		})
+		for range 4 {
+			g.Go(func() error {
+				return repeat(50, func() error {
+					if err := get(ctx, s, d, content); !errors.Is(err, blob.ErrNotFound) {
+						return err
+					}
+					return nil
+				})
+			})
+		}
+		wait(t, g)
+		wantContent(t, s, d, content)
 	}
-	wait(t, g)
-	wantContent(t, s, d, content)
+}
+
+// gone fails if d, which was deleted, can be read.
+func gone(ctx context.Context, s blob.Store, d oci.Digest, content []byte) error {
+	for range 5 {
+		if err := get(ctx, s, d, content); !errors.Is(err, blob.ErrNotFound) {
+			return fmt.Errorf("what was deleted is read: %w", err)
+		}
+	}
+	return nil
 }
 
 func testListWhileChanging(t *testing.T, s blob.Store) {

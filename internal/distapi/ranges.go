@@ -13,38 +13,43 @@ import (
 // whole blob, as RFC 9110, section 14.2, allows.
 const maxRanges = 16
 
-// checkRange looks at the Range header before content is served, so that
-// http.ServeContent has nothing left to refuse: it drops a header that is to be
-// ignored, takes out the parts that no byte of size bytes satisfies, and refuses
-// a header of nothing but those. tag is the entity tag of the content.
+// span is length bytes from first on.
+type span struct{ first, length int64 }
+
+// readRanges looks at the Range header before content is served, and returns the
+// parts of it to serve; none for the whole. It leaves nothing for
+// http.ServeContent to refuse: it drops a header that is to be ignored, takes out
+// the parts that no byte of size bytes satisfies, and refuses a header of nothing
+// but those. tag is the entity tag of the content.
 // The error is of kind RangeInvalid.
-func checkRange(r *http.Request, size int64, tag string) error {
+func readRanges(r *http.Request, size int64, tag string) ([]span, error) {
 	header := r.Header.Get("Range")
 	if header == "" {
-		return nil
+		return nil, nil
 	}
 	list, ok := strings.CutPrefix(header, "bytes=")
 	parts := strings.Split(list, ",")
 	if !ok || len(parts) > maxRanges || !ifRange(r, tag) {
 		r.Header.Del("Range")
-		return nil
+		return nil, nil
 	}
+	var spans []span
 	var satisfied []string
 	for _, part := range parts {
 		part = strings.Trim(part, " \t")
-		valid, within := readRange(part, size)
+		s, valid := readRange(part, size)
 		if !valid {
-			return oci.Errorf(oci.RangeInvalid, "the Range header is not valid")
+			return nil, oci.Errorf(oci.RangeInvalid, "the Range header is not valid")
 		}
-		if within {
-			satisfied = append(satisfied, part)
+		if s.length > 0 {
+			spans, satisfied = append(spans, s), append(satisfied, part)
 		}
 	}
 	if len(satisfied) == 0 {
-		return oci.Errorf(oci.RangeInvalid, "the range is outside of the blob, which has %d bytes", size)
+		return nil, oci.Errorf(oci.RangeInvalid, "the range is outside of the blob, which has %d bytes", size)
 	}
 	r.Header.Set("Range", "bytes="+strings.Join(satisfied, ","))
-	return nil
+	return spans, nil
 }
 
 // ifRange reports whether the client wants its range of content with this tag,
@@ -57,28 +62,31 @@ func ifRange(r *http.Request, tag string) bool {
 // oneRange is first-last, first- or -length (RFC 9110, section 14.1.2).
 var oneRange = regexp.MustCompile(`^([0-9]*)-([0-9]*)$`)
 
-// readRange says whether one part of a Range header is well formed, and whether
-// content of size bytes has a byte of it.
-func readRange(s string, size int64) (valid, within bool) {
+// readRange says whether one part of a Range header is well formed, and which
+// bytes of size bytes it is; of length 0 if it is none of them.
+func readRange(s string, size int64) (part span, valid bool) {
 	m := oneRange.FindStringSubmatch(s)
 	if m == nil || m[1] == "" && m[2] == "" {
-		return false, false
+		return span{}, false
 	}
 	if m[1] == "" {
 		n, err := strconv.ParseInt(m[2], 10, 64)
-		return err == nil, err == nil && n > 0 && size > 0
+		n = min(n, size)
+		return span{size - n, n}, err == nil
 	}
 	first, err := strconv.ParseInt(m[1], 10, 64)
 	if err != nil {
-		return false, false
+		return span{}, false
 	}
+	last := size - 1
 	if m[2] != "" {
-		last, err := strconv.ParseInt(m[2], 10, 64)
-		if err != nil || last < first {
-			return false, false
+		n, err := strconv.ParseInt(m[2], 10, 64)
+		if err != nil || n < first {
+			return span{}, false
 		}
+		last = min(last, n)
 	}
-	return true, first < size
+	return span{first, max(0, last-first+1)}, true
 }
 
 // contentRange is how clients say which bytes of an upload a chunk is: first

@@ -2,9 +2,11 @@ package distapi_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -16,10 +18,12 @@ import (
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/blob/disk"
+	hotblob "github.com/moorgate/moorgate/internal/blob/hot"
 	"github.com/moorgate/moorgate/internal/distapi"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/meta"
+	hotmeta "github.com/moorgate/moorgate/internal/meta/hot"
 	"github.com/moorgate/moorgate/internal/meta/sqlmeta"
 	"github.com/moorgate/moorgate/internal/middleware"
 	"github.com/moorgate/moorgate/internal/oci"
@@ -46,8 +50,8 @@ func newServer(t testing.TB, opts registry.Options) *server {
 	return s
 }
 
-// open opens the stores in s.dir and returns a gate to a registry on them that
-// lets everybody in.
+// open opens the stores in s.dir, with what "moorgate serve" has in front of them,
+// and returns a gate to a registry on them that lets everybody in.
 func (s *server) open(t testing.TB, opts registry.Options) *gate.Gate {
 	t.Helper()
 	store, err := sqlmeta.OpenSQLite(t.Context(), sqlmeta.SQLite{Path: filepath.Join(s.dir, "registry.db")})
@@ -59,13 +63,13 @@ func (s *server) open(t testing.TB, opts registry.Options) *gate.Gate {
 			t.Error(err)
 		}
 	})
-	s.meta = store
+	s.meta = hotmeta.New(store)
 	blobs, err := disk.Open(disk.Config{Dir: s.dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &gate.Gate{
-		Next:   &distapi.API{Registry: registry.New(blobs, store, opts)},
+		Next:   &distapi.API{Registry: registry.New(hotblob.New(blobs), s.meta, opts)},
 		Login:  &login.Desk{Audit: unrecorded},
 		Policy: access.Open,
 		Audit:  unrecorded,
@@ -158,6 +162,18 @@ func (s *server) files(t testing.TB, below string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// plant writes a file where the content of a text would be, and returns its name.
+func (s *server) plant(t testing.TB, text, file string) string {
+	t.Helper()
+	hex := oci.SHA256.FromString(text).Encoded()
+	dir := filepath.Join(s.dir, "blobs", "sha256", hex[:2])
+	name := filepath.Join(dir, hex)
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(name, []byte(file), 0o444)); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // unchanged runs do and fails if the server keeps more or less afterwards.

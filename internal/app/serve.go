@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/moorgate/moorgate/internal/blob/disk"
+	hotblob "github.com/moorgate/moorgate/internal/blob/hot"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/datadir"
 	"github.com/moorgate/moorgate/internal/distapi"
 	"github.com/moorgate/moorgate/internal/gc"
 	"github.com/moorgate/moorgate/internal/meta"
-	"github.com/moorgate/moorgate/internal/meta/hot"
+	hotmeta "github.com/moorgate/moorgate/internal/meta/hot"
 	"github.com/moorgate/moorgate/internal/meta/sqlmeta"
 	"github.com/moorgate/moorgate/internal/registry"
 )
@@ -42,11 +43,13 @@ func (s *Server) openRegistry(ctx context.Context) (*distapi.API, meta.Store, er
 	if err != nil {
 		return nil, nil, err
 	}
-	store = hot.New(store) // the data directory is ours alone, and so is the database
-	blobs, err := disk.Open(disk.Config{Dir: s.cfg.Data})
+	files, err := disk.Open(disk.Config{Dir: s.cfg.Data})
 	if err != nil {
 		return nil, nil, err
 	}
+	// The data directory is ours alone, and so are both stores.
+	store = hotmeta.New(store)
+	blobs := hotblob.New(files)
 	janitor := &gc.Uploads{
 		Blobs: blobs, Meta: store, Log: s.log, Now: time.Now,
 		Every: 10 * time.Minute, Expiry: s.cfg.Limits.UploadExpiry,

@@ -50,9 +50,10 @@ type Store struct {
 	buffers        sync.Pool // of *buffer
 	instance       string    // random; tells uploads of this process from older ones
 
-	mu     sync.Mutex
-	shards map[string]struct{} // directories of blobs known to be on stable storage
-	open   map[string]*upload  // by ID: the newest writer of each upload
+	shards shards
+
+	mu   sync.Mutex
+	open map[string]*upload // by ID: the newest writer of each upload
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -71,7 +72,7 @@ func Open(c Config) (*Store, error) {
 		now:      time.Now,
 		buffers:  sync.Pool{New: func() any { return new(buffer) }},
 		instance: rand.Text(),
-		shards:   map[string]struct{}{},
+		shards:   shards{all: map[string]*shard{}},
 		open:     map[string]*upload{},
 	}
 	if err := s.prepare(c.Dir); err != nil {

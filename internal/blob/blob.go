@@ -107,6 +107,10 @@ type Upload interface {
 	// stable storage. Content that was already stored under d is replaced, which
 	// heals it if it was damaged. The caller holds meta.Store.LockBlob for d.
 	//
+	// New content may be seen by Open, Stat and All before Commit returns; and after
+	// a crash in the middle of it, with any bytes. So only a link in meta says that
+	// something is stored, never that it can be seen.
+	//
 	// Errors: ErrMismatch (the upload is not ended by it), ErrNoSpace. Any error
 	// but ErrMismatch may end the upload: nobody knows then what is stored.
 	Commit(ctx context.Context, d oci.Digest) error

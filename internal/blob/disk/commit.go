@@ -17,9 +17,8 @@ import (
 // Commit is that of blob.Upload. The caller holds meta.Store.LockBlob for d.
 //
 // It syncs two times: the file, and the directory it goes to (three times when
-// it is the first of its shard). When the sync of the file fails nobody knows
-// which bytes are on the disk, so the upload is gone. When the rename fails it
-// can be tried again.
+// it is the first of its shard). When one of these fails nobody knows what is on
+// the disk, so the upload is gone. When the rename fails it can be tried again.
 func (u *upload) Commit(ctx context.Context, d oci.Digest) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -57,47 +56,85 @@ func (u *upload) verify(ctx context.Context, d oci.Digest) error {
 	return nil
 }
 
-// publish puts the file on stable storage and gives it its final name.
+// publish puts the file on stable storage and gives it its final name. The
+// directory is open before its entries change: so it learns of a write that failed
+// meanwhile, even if the sync of somebody else was told of it first.
 func (u *upload) publish(d oci.Digest) error {
 	s := u.store
+	defer s.turns.take(d)()
 	if err := s.makeShard(s.shardDir(d)); err != nil {
 		return err
 	}
+	dir, err := os.Open(s.shardDir(d))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
 	if err := u.seal(); err != nil {
 		return err
 	}
-	_, err := os.Lstat(s.blobPath(d))
-	isNew := errors.Is(err, fs.ErrNotExist)
-	if err := s.ops.rename(s.uploadPath(u.id), s.blobPath(d)); err != nil {
-		_ = u.file.Chmod(uploadMode) // Upload does it again
-		return err
+	if _, err := os.Lstat(s.blobPath(d)); errors.Is(err, fs.ErrNotExist) {
+		return u.add(d, dir)
 	}
-	_ = u.end() // nothing is left to be written
-	if err := s.syncDir(s.shardDir(d)); err != nil {
-		if isNew { // what was there before has been acknowledged, so it stays
-			_ = os.Remove(s.blobPath(d))
-		}
-		return err
-	}
-	return nil
+	return u.replace(d, dir)
 }
 
-// seal makes the file read-only, of the right length and time, and syncs it.
+// seal makes the file read-only, of the right length and time.
 func (u *upload) seal() error {
 	if _, err := u.cut(); err != nil {
 		return err
 	}
-	path := u.store.uploadPath(u.id)
-	if err := os.Chtimes(path, time.Time{}, u.store.now()); err != nil {
+	if err := os.Chtimes(u.store.uploadPath(u.id), time.Time{}, u.store.now()); err != nil {
 		return err
 	}
-	if err := u.file.Chmod(blobMode); err != nil {
+	return u.file.Chmod(blobMode)
+}
+
+// add publishes what was not stored. A name alone promises nothing, for its link
+// in meta comes after the commit. So the name may be there first, and both syncs
+// run at once, which costs little more than one.
+func (u *upload) add(d oci.Digest, dir *os.File) error {
+	if err := u.rename(d); err != nil {
 		return err
 	}
-	if err := u.store.ops.sync(u.file); err != nil {
-		_ = os.Remove(path) // Abandoned finds it otherwise
-		u.refuse = fmt.Errorf("the bytes of the upload are lost: %w", err)
-		return err
+	synced := make(chan error, 1)
+	go func() { synced <- u.store.ops.sync(dir) }()
+	err := u.store.ops.sync(u.file)
+	if err = errors.Join(err, <-synced); err != nil {
+		_ = os.Remove(u.store.blobPath(d)) // it is ours: nobody else has had a turn
+		return u.lose(err)
 	}
+	_ = u.end() // nothing is left to be written
 	return nil
+}
+
+// replace publishes what was stored already, and acknowledged perhaps: all of the
+// new file must be on the disk before the old one goes.
+func (u *upload) replace(d oci.Digest, dir *os.File) error {
+	if err := u.store.ops.sync(u.file); err != nil {
+		_ = os.Remove(u.store.uploadPath(u.id)) // Abandoned finds it otherwise
+		return u.lose(err)
+	}
+	if err := u.rename(d); err != nil {
+		return err
+	}
+	if err := u.store.ops.sync(dir); err != nil {
+		return u.lose(err) // the file stays: whichever it is, it has the content
+	}
+	_ = u.end() // nothing is left to be written
+	return nil
+}
+
+func (u *upload) rename(d oci.Digest) error {
+	err := u.store.ops.rename(u.store.uploadPath(u.id), u.store.blobPath(d))
+	if err != nil {
+		_ = u.file.Chmod(uploadMode) // Upload does it again
+	}
+	return err
+}
+
+// lose refuses all that follows, because of err, which it returns.
+func (u *upload) lose(err error) error {
+	u.refuse = fmt.Errorf("the bytes of the upload are lost: %w", err)
+	return err
 }

@@ -51,6 +51,7 @@ type Store struct {
 	instance       string    // random; tells uploads of this process from older ones
 
 	shards shards
+	turns  turns
 
 	mu   sync.Mutex
 	open map[string]*upload // by ID: the newest writer of each upload
@@ -73,6 +74,7 @@ func Open(c Config) (*Store, error) {
 		buffers:  sync.Pool{New: func() any { return new(buffer) }},
 		instance: rand.Text(),
 		shards:   shards{all: map[string]*shard{}},
+		turns:    turns{taken: map[oci.Digest]*turn{}},
 		open:     map[string]*upload{},
 	}
 	if err := s.prepare(c.Dir); err != nil {

@@ -108,6 +108,10 @@ func TestFailedCommit(t *testing.T) {
 		resumes bool // and also after Close and Upload
 	}{
 		{"sync of the file", func(s *Store, err error) { failSync(s, s.uploads, err) }, false, false},
+		{"both syncs", func(s *Store, err error) {
+			_ = s.makeShard(s.shardDir(d))
+			s.ops.sync = func(*os.File) error { return err }
+		}, false, false},
 		{"sync of the algorithm's directory", func(s *Store, err error) { failSync(s, s.blobs, err) }, true, true},
 		{"sync of the shard", func(s *Store, err error) { failSync(s, filepath.Dir(s.shardDir(d)), err) }, false, false},
 		{"rename", func(s *Store, err error) {
@@ -149,6 +153,7 @@ func TestFailedCommit(t *testing.T) {
 				if left := filesBelow(t, s); len(left) > 0 || openFiles(t, filepath.Dir(s.blobs)) > 0 {
 					t.Errorf("left on the disk: %q, open: %d", left, openFiles(t, filepath.Dir(s.blobs)))
 				}
+				wantBlob(t, s, blobtest.Put(t, s, content), content)
 			})
 		}
 	}

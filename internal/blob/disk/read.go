@@ -38,6 +38,7 @@ func (s *Store) Stat(_ context.Context, d oci.Digest) (int64, error) {
 // Delete is that of blob.Store. It is not on stable storage when it returns:
 // content that comes back with the machine is found by All.
 func (s *Store) Delete(_ context.Context, d oci.Digest) error {
+	defer s.turns.take(d)()
 	err := os.Remove(s.blobPath(d))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete blob %s: %w", d, err)

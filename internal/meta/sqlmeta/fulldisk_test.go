@@ -51,6 +51,14 @@ func fillFileSystem(t *testing.T, disk string) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
+	made := filepath.Join(disk, "made.db") // so that not each has to migrate
+	if err := openSQLite(t, made).Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(made)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for pages := range 48 {
 		t.Run(fmt.Sprint(pages, " pages free"), func(t *testing.T) {
 			dir, err := os.MkdirTemp(disk, "db")
@@ -59,6 +67,9 @@ func fillFileSystem(t *testing.T, disk string) {
 			}
 			defer os.RemoveAll(dir) //nolint:errcheck // the disk goes with the process
 			path := filepath.Join(dir, "meta.db")
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			s := openSQLite(t, path)
 			put(t, s, "app", 0)
 			filler := leaveFree(t, disk, int64(pages)*4096)

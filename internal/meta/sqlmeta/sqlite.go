@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/pressly/goose/v3/database"
 	"modernc.org/sqlite"
@@ -47,6 +48,10 @@ func (c SQLite) Validate() error {
 //
 // Errors name the file and what to do.
 func OpenSQLite(ctx context.Context, c SQLite) (*Store, error) {
+	return openSQLiteOn(ctx, osDisk(), c)
+}
+
+func openSQLiteOn(ctx context.Context, on disk, c SQLite) (*Store, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -57,7 +62,7 @@ func OpenSQLite(ctx context.Context, c SQLite) (*Store, error) {
 	if err := ensureFile(path); err != nil {
 		return nil, err
 	}
-	e := &sqliteEngine{dialect: sqliteDialect()}
+	e := &sqliteEngine{dialect: sqliteDialect(), disk: on}
 	if err := e.open(ctx, path, c.Readers); err != nil {
 		return nil, errors.Join(explainSQLite(path, err), e.close())
 	}
@@ -76,6 +81,9 @@ func sqliteDialect() *dialect {
 // sqliteFault sorts by result code (https://sqlite.org/rescode.html).
 // IOERR_SHMSIZE is a full disk too: the index of the log could not grow.
 func sqliteFault(err error) fault {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return faultNoSpace
+	}
 	var e *sqlite.Error
 	if errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE) {
 		return faultNoSpace
@@ -116,8 +124,10 @@ func explainSQLite(path string, err error) error {
 // read. Write-ahead logging keeps them out of each other's way.
 type sqliteEngine struct {
 	dialect *dialect
+	disk    disk
 	writeDB *sql.DB
 	readDB  *sql.DB
+	repair  *repair
 	writer  *writer
 	readers *readers
 }
@@ -140,11 +150,9 @@ func (e *sqliteEngine) open(ctx context.Context, path string, readers int) (err 
 	if err := e.dialect.migrate(ctx, e.writeDB); err != nil {
 		return err
 	}
-	s, err := newSession(ctx, e.writeDB)
-	if err != nil {
+	if err := e.startWriter(ctx, path); err != nil {
 		return err
 	}
-	e.writer = startWriter(ctx, s, e.dialect)
 	e.readers = newReaders(e.readDB, e.dialect, readers)
 	err = e.update(ctx, false, func(t meta.Tx) error { return t.(*tx).clearLeases() })
 	if errors.Is(err, meta.ErrNoSpace) {
@@ -153,12 +161,34 @@ func (e *sqliteEngine) open(ctx context.Context, path string, readers int) (err 
 	return err
 }
 
+// startWriter begins with a log in doubt: a former process may have died before
+// it could mend it. The names of the files are durable before anything in them
+// is acknowledged; SQLite makes no new ones until it closes the database.
+func (e *sqliteEngine) startWriter(ctx context.Context, path string) error {
+	s, err := newSession(ctx, e.writeDB)
+	if err != nil {
+		return err
+	}
+	e.writeDB.SetMaxIdleConns(0) // those of the migration: the writer's has to be closed last
+	e.repair = &repair{path: path, disk: e.disk, session: s, log: true}
+	m, err := newMover(ctx, e.repair, usualLimits())
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	e.writer = startWriter(ctx, s, e.dialect, e.repair, m)
+	return e.disk.syncDirectory(filepath.Dir(path))
+}
+
+// busyTimeout is how long a connection waits for another process, milliseconds.
+const busyTimeout = 10000
+
 // The writer commits with synchronous=FULL or NORMAL, see writer. Temporary
 // tables, and with them what a savepoint must remember, stay in memory: there
 // may be no directory for temporary files. A log that a burst of writes made
-// long is cut to journal_size_limit (bytes).
+// long is cut to journal_size_limit (bytes). It is moved into the database by
+// mover, and never by SQLite itself.
 var writerPragmas = []string{ //nolint:gochecknoglobals // a constant table
-	"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
+	"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "wal_autocheckpoint(0)",
 	"temp_store(MEMORY)", "trusted_schema(0)", "journal_size_limit(67108864)", "cache_size(-8192)",
 }
 
@@ -206,6 +236,9 @@ func (e *sqliteEngine) close() error {
 	}
 	if e.writeDB != nil {
 		errs = append(errs, e.writeDB.Close())
+	}
+	if e.repair != nil {
+		errs = append(errs, e.repair.close())
 	}
 	return errors.Join(errs...)
 }

@@ -12,28 +12,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"testing"
-	"time"
 )
 
 // ManifestType is the media type of what Manifest makes.
 const ManifestType = "application/vnd.oci.image.manifest.v1+json"
-
-// Long returns how long a test may torture: what MOORGATE_TORTURE says ("20m"),
-// which is what "make torture" sets, else short.
-func Long(t testing.TB, short time.Duration) time.Duration {
-	t.Helper()
-	text := os.Getenv("MOORGATE_TORTURE")
-	if text == "" {
-		return short
-	}
-	long, err := time.ParseDuration(text)
-	if err != nil {
-		t.Fatalf("MOORGATE_TORTURE: %v; give a duration such as 20m", err)
-	}
-	return long
-}
 
 // Client is one user of a registry. It is used by many goroutines.
 type Client struct {

@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"filewatch":  {},
 	"certs":      {"atomicfile"},
 	"loglines":   {},
+	"process":    {},
 
 	// Contracts, and below each the back ends, which see only their contract.
 	"blob":            {"oci"},
@@ -66,7 +67,7 @@ var mayImport = map[string][]string{
 	"upstream":   {"access"},
 	"proxy":      {"gate", "upstream"},
 	"tokenapi":   {"login", "token", "refresh", "wire"},
-	"control":    {"token", "refresh", "audit", "wire"},
+	"control":    {"token", "refresh", "audit", "wire", "process"},
 
 	// Only here is everything known.
 	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "upstream"},

@@ -32,6 +32,7 @@ type Server struct {
 	cfg      config.Config
 	source   Source
 	role     config.Role
+	started  time.Time
 	log      *slog.Logger
 	listener net.Listener
 	tls      *tls.Config // nil: plain HTTP
@@ -43,7 +44,7 @@ type Server struct {
 }
 
 func newServer(role config.Role, src Source, log *slog.Logger) *Server {
-	return &Server{cfg: src.Config, source: src, role: role, log: log}
+	return &Server{cfg: src.Config, source: src, role: role, started: time.Now(), log: log}
 }
 
 // open runs the steps that open a server, and closes what is open if one fails.

@@ -42,7 +42,7 @@ type tokens struct {
 // token servers of others.
 func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (*tokens, error) {
 	t := &tokens{}
-	door := &control.Handler{Audit: e.audit, Log: s.log}
+	door := &control.Handler{Status: s.status, Audit: e.audit, Log: s.log}
 	var bearers []authn.Bearer
 	if e.users != nil {
 		keys, err := s.openKeys()

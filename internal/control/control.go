@@ -35,7 +35,8 @@ type Handler struct {
 	RefreshTokens RefreshTokens
 	Keys          Keys
 	RotateNow     func() (token.Rotation, error) // Rotate to a key that signs at once
-	Audit         audit.Func                     // of changes; what is only looked at is not recorded
+	Status        func() Status
+	Audit         audit.Func // of changes; what is only looked at is not recorded
 	Log           *slog.Logger
 }
 
@@ -72,6 +73,7 @@ var errAbsent = errors.New("not on this server")
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux := http.NewServeMux()
+	mux.Handle("GET /status", answer(h.status))
 	mux.Handle("GET /tokens", answer(h.listTokens))
 	mux.Handle("DELETE /tokens", answer(h.revokeUser))
 	mux.Handle("DELETE /tokens/{id}", answer(h.revokeToken))

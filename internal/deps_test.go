@@ -85,6 +85,7 @@ var mayImport = map[string][]string{
 	// Tests that take as long as one lets them, and what they share.
 	"torture/client": {},
 	"torture/crash":  {},
+	"torture/limits": {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.

@@ -1,0 +1,157 @@
+package limits
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/moorgate/moorgate/torture/client"
+)
+
+// slow is how many clients are slow at once.
+const slow = 100
+
+// TestSlowHeadersAreCut sends headers that never end, a little at a time.
+func TestSlowHeadersAreCut(t *testing.T) {
+	t.Parallel()
+	s := start(t, "header_timeout: 1s")
+	s.works(t)
+	before := s.status(t)
+	conns := make([]net.Conn, slow)
+	for i := range conns {
+		conns[i] = s.dial(t)
+	}
+	begin := time.Now()
+	atOnce(slow, func(i int) {
+		_, err := io.WriteString(conns[i], "GET /v2/ HTTP/1.1\r\nHost: "+s.Addr+"\r\n")
+		every(100*time.Millisecond, func() bool {
+			if err == nil && time.Since(begin) < patience {
+				_, err = io.WriteString(conns[i], "X-Slow: 1\r\n")
+				return true
+			}
+			return false
+		})
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("headers may take longer than %s", patience)
+		}
+	})
+	s.works(t)
+	s.rests(t, before)
+}
+
+// patch begins a PATCH of n bytes on a new connection.
+func patch(t *testing.T, s *server, session string, n int) *net.TCPConn {
+	t.Helper()
+	conn := s.dial(t)
+	if _, err := fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", session, s.Addr, n); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// answer reads the status of the answer on a connection; 0 if it is cut without one.
+func answer(t *testing.T, conn net.Conn) int {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("a connection is neither answered nor cut")
+	}
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// TestSlowBodyLivesOn sends a body in small pieces, for longer than a connection
+// may rest. A machine that is busy may keep the pieces from moving for seconds, which
+// looks like rest: then it is tried again with a longer timeout.
+func TestSlowBodyLivesOn(t *testing.T) {
+	t.Parallel()
+	for idle := 2 * time.Second; idle < patience; idle *= 3 {
+		s := start(t, fmt.Sprintf("idle_timeout: %s", idle))
+		c := client.New(t, s.URL)
+		content := client.Random(30)
+		at := session(t, c, "app")
+		conn := patch(t, s, at, len(content))
+		sent := 0
+		every(idle*3/2/time.Duration(len(content)), func() bool {
+			_, err := conn.Write(content[sent : sent+1])
+			sent++
+			return err == nil && sent < len(content)
+		})
+		if status := answer(t, conn); status != http.StatusAccepted {
+			t.Logf("with a timeout of %s, the push was cut: status %d", idle, status)
+			continue
+		}
+		if _, err := c.Want(t.Context(), http.StatusCreated, http.MethodPut, at+"?digest="+client.Digest(content), nil); err != nil {
+			t.Error(err)
+		}
+		if got, err := c.Blob(t.Context(), "app", client.Digest(content)); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%x came back, %v; want %x", got, err, content)
+		}
+		return
+	}
+	t.Error("a body that moves is cut")
+}
+
+// TestStandingBodiesAreCut begins bodies that then stand still. They are cut, what
+// came is kept, and the sessions can go on.
+func TestStandingBodiesAreCut(t *testing.T) {
+	t.Parallel()
+	s := start(t, "idle_timeout: 1s")
+	s.works(t)
+	before := s.status(t)
+	c := client.New(t, s.URL)
+	defer c.HTTP.CloseIdleConnections()
+	content := client.Random(2000)
+	at, conns := make([]string, slow), make([]net.Conn, slow)
+	for i := range conns {
+		at[i] = session(t, c, "app")
+		conns[i] = patch(t, s, at[i], 1<<20)
+		if _, err := conns[i].Write(content[:1000]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.works(t)
+	atOnce(slow, func(i int) {
+		if status := answer(t, conns[i]); status != 0 && status != http.StatusBadRequest {
+			t.Errorf("status %d of a body that stands still, want 400 or none", status)
+		}
+	})
+	c.HTTP.CloseIdleConnections()
+	s.rests(t, before)
+	for i := range slow {
+		goOn(t, c, at[i], content)
+	}
+}
+
+// goOn ends an upload from where it is.
+func goOn(t *testing.T, c *client.Client, at string, content []byte) {
+	t.Helper()
+	a, err := c.Want(t.Context(), http.StatusNoContent, http.MethodGet, at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := 0
+	if _, err := fmt.Sscanf(a.Header.Get("Range"), "0-%d", &begin); err != nil {
+		t.Fatal(err)
+	}
+	if begin > 0 { // 0-0 is said of a session that has nothing
+		begin++
+	}
+	if begin != 0 && begin != 1000 {
+		t.Errorf("%d bytes were kept, want all that came", begin)
+	}
+	_, err = c.Want(t.Context(), http.StatusCreated, http.MethodPut, at+"?digest="+client.Digest(content), bytes.NewReader(content[begin:]))
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -86,6 +86,7 @@ var mayImport = map[string][]string{
 	"torture/client": {},
 	"torture/crash":  {},
 	"torture/limits": {},
+	"torture/soak":   {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.

@@ -95,7 +95,9 @@ func start(t *testing.T) *server {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(config, []byte("log: {access: false}\n"), 0o600); err != nil {
+	// Verified tokens are remembered as long as they live: for a minute, so that there
+	// are soon as many as there will ever be.
+	if err := os.WriteFile(config, []byte("log: {access: false}\ntoken: {ttl: 1m}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return &server{testserver.Start(t, "--data", data, "--config", config, "--htpasswd", file), control.Dial(data)}

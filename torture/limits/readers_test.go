@@ -36,13 +36,14 @@ func TestSlowReadersAreCut(t *testing.T) {
 	before := s.status(t)
 	c := client.New(t, s.URL)
 	content := client.Random(large)
+	d := client.Digest(content) // once: it takes a while
 	if err := c.PushBlob(t.Context(), "app", content); err != nil {
 		t.Fatal(err)
 	}
 	c.HTTP.CloseIdleConnections()
 	conns := make([]net.Conn, slow)
 	for i := range conns {
-		conns[i] = read(t, s, "app", client.Digest(content))
+		conns[i] = read(t, s, "app", d)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

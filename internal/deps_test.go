@@ -83,17 +83,19 @@ var mayImport = map[string][]string{
 	"bench":      {},
 
 	// Tests that take as long as one lets them, and what they share.
-	"torture/client": {},
-	"torture/crash":  {},
-	"torture/limits": {},
-	"torture/soak":   {},
+	"torture/client":    {},
+	"torture/crash":     {},
+	"torture/limits":    {},
+	"torture/soak":      {},
+	"torture/world":     {"torture/client"},
+	"torture/aftermath": {"blob/disk", "meta/sqlmeta", "gc"},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
 	},
 	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client"},
 }

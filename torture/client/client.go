@@ -139,7 +139,11 @@ func (c *Client) Delete(ctx context.Context, repo, kind, reference string) error
 
 // Manifest returns an image manifest, like no other, whose config is the first
 // of blobs and whose layers are all of them.
-func Manifest(blobs ...[]byte) []byte {
+func Manifest(blobs ...[]byte) []byte { return ManifestWith(rand.Text(), blobs...) }
+
+// ManifestWith is Manifest where id makes the difference between manifests of the
+// same blobs.
+func ManifestWith(id string, blobs ...[]byte) []byte {
 	layers := make([]any, 0, len(blobs))
 	for _, b := range blobs {
 		layers = append(layers, map[string]any{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest(b), "size": len(b)})
@@ -147,7 +151,7 @@ func Manifest(blobs ...[]byte) []byte {
 	config := map[string]any{"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest(blobs[0]), "size": len(blobs[0])}
 	m, err := json.Marshal(map[string]any{
 		"schemaVersion": 2, "mediaType": ManifestType, "config": config, "layers": layers,
-		"annotations": map[string]string{"id": rand.Text()},
+		"annotations": map[string]string{"id": id},
 	})
 	if err != nil {
 		panic(err) // maps of strings

@@ -30,11 +30,12 @@ type Server struct {
 	err  error         // of the process; read after done
 }
 
-// startTimeout bounds the wait for the "listening" line.
-const startTimeout = 30 * time.Second
+// startTimeout bounds the wait for the "listening" line. It only ends tests whose
+// server hangs: a machine that runs many tests may stand still for long.
+const startTimeout = 2 * time.Minute
 
-// stopTimeout bounds the wait for a graceful stop.
-const stopTimeout = 30 * time.Second
+// stopTimeout bounds the wait for a graceful stop, which may take 30 s by itself.
+const stopTimeout = 2 * time.Minute
 
 // Start runs "moorgate serve" with args on a free port and a data directory of
 // its own, and waits until it listens. Arguments that name --data or --listen
@@ -65,6 +66,26 @@ func TryStart(t testing.TB, args ...string) (*Server, error) {
 // TryStartAs is TryStart for another role.
 func TryStartAs(t testing.TB, role string, args ...string) (*Server, error) {
 	t.Helper()
+	s, err := launch(t, role, args...)
+	if err != nil {
+		return s, err
+	}
+	return s, s.AwaitListening()
+}
+
+// Launch is Start without the wait: the process may be ended before it listens.
+// URL and Addr are set by AwaitListening.
+func Launch(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s, err := launch(t, "serve", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func launch(t testing.TB, role string, args ...string) (*Server, error) {
+	t.Helper()
 	s := &Server{DataDir: filepath.Join(t.TempDir(), "data"), log: &logBuffer{}, done: make(chan struct{})}
 	all := []string{role}
 	if i := indexFlag(args, "--data"); i >= 0 {
@@ -91,7 +112,7 @@ func TryStartAs(t testing.TB, role string, args ...string) (*Server, error) {
 			t.Errorf("moorgate did not stop well: %v\n%s", err, s.Log())
 		}
 	})
-	return s, s.awaitListening()
+	return s, nil
 }
 
 func indexFlag(args []string, flag string) int {
@@ -103,9 +124,11 @@ func indexFlag(args []string, flag string) int {
 	return -1
 }
 
-var listening = regexp.MustCompile(`msg=listening .*?url=(https?://(\S+))`)
+var listening = regexp.MustCompile(`msg=listening .*?url=(https?://(\S+))\s`)
 
-func (s *Server) awaitListening() error {
+// AwaitListening waits until the process that Launch has begun listens. It returns
+// the error of a process that ends before.
+func (s *Server) AwaitListening() error {
 	timeout := time.NewTimer(startTimeout)
 	defer timeout.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)

@@ -16,41 +16,59 @@ import (
 
 	"github.com/moorgate/moorgate/internal/blob/disk"
 	"github.com/moorgate/moorgate/internal/gc"
+	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/meta/sqlmeta"
+	"github.com/moorgate/moorgate/internal/oci"
 )
 
 // Found is what a data directory holds.
 type Found struct {
 	Uploads int             // how many unfinished uploads the janitor removed
 	Blobs   map[string]bool // digests of the blobs on the disk
+	Orphans []string        // those of them that no repository holds
 }
 
 // Check opens the stores in the data directory dir, lets the janitor work as it
 // would in two days, and looks at the files. The error, of several parts, says
-// what it left behind, and which blobs have other content than their name says.
-// No server may run in dir.
-func Check(ctx context.Context, dir string) (Found, error) {
-	n, err := clean(ctx, dir)
-	if err != nil {
-		return Found{}, fmt.Errorf("janitor: %w", err)
-	}
-	blobs, err := whole(dir)
-	return Found{n, blobs}, errors.Join(noneLeft(dir), err)
-}
-
-func clean(ctx context.Context, dir string) (removed int, err error) {
+// what it left behind, and which blobs have other content than their name says. No
+// server may run in dir.
+func Check(ctx context.Context, dir string) (found Found, err error) {
 	blobs, err := disk.Open(disk.Config{Dir: dir})
 	if err != nil {
-		return 0, err
+		return found, err
 	}
 	store, err := sqlmeta.OpenSQLite(ctx, sqlmeta.SQLite{Path: filepath.Join(dir, "registry.db")})
 	if err != nil {
-		return 0, err
+		return found, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	later := func() time.Time { return time.Now().Add(48 * time.Hour) }
 	janitor := gc.Uploads{Blobs: blobs, Meta: store, Log: slog.New(slog.DiscardHandler), Now: later, Expiry: time.Hour}
-	return janitor.Once(ctx)
+	if found.Uploads, err = janitor.Once(ctx); err != nil {
+		return found, fmt.Errorf("janitor: %w", err)
+	}
+	var wrong, failed error
+	found.Blobs, wrong = whole(dir)
+	found.Orphans, failed = orphans(ctx, store, found.Blobs)
+	return found, errors.Join(noneLeft(dir), wrong, failed)
+}
+
+// orphans returns the digests that no repository holds.
+func orphans(ctx context.Context, store meta.Store, digests map[string]bool) (free []string, err error) {
+	err = store.View(ctx, func(tx meta.Tx) error {
+		free = nil
+		for d := range digests {
+			holders, err := tx.BlobHolders(oci.Digest(d), "", 1)
+			if err != nil {
+				return err
+			}
+			if len(holders) == 0 {
+				free = append(free, d)
+			}
+		}
+		return nil
+	})
+	return free, err
 }
 
 // noneLeft returns an error if there are files of uploads.

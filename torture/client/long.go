@@ -39,7 +39,7 @@ func Full(t testing.TB) bool {
 // looked for again.
 func Seed(t testing.TB) int64 {
 	t.Helper()
-	seed := rand.Int64() //nolint:gosec // choices of a test are no secrets
+	seed := rand.Int64()
 	if text := os.Getenv("MOORGATE_SEED"); text != "" {
 		given, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {

@@ -2,75 +2,52 @@ package crash
 
 import (
 	"context"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/moorgate/moorgate/internal/testserver"
-	"github.com/moorgate/moorgate/torture/aftermath"
 	"github.com/moorgate/moorgate/torture/client"
 	"github.com/moorgate/moorgate/torture/world"
 )
 
 const (
 	workers = 6
-	short   = 8 * time.Second // what "make test" gives
+	short   = 7 * time.Second // what "make test" gives
 )
 
-// TestKilledServerLosesNothingAcknowledged runs for as long as client.Long says.
+// TestKilledServerLosesNothingAcknowledged runs for as long as client.Long says, and
+// until each step was acknowledged and the server was killed in each way.
 func TestKilledServerLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	c := &crashing{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(seed, 0))}
-	c.data = filepath.Join(c.dir, "data")
-	c.config = filepath.Join(c.dir, "moorgate.yaml")
-	if err := os.WriteFile(c.config, []byte("open: true\nlog: {access: false}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	c := &crashing{rig: newRig(t)}
 	c.begin()
 	end := time.Now().Add(client.Long(t, short))
 	rounds := 0
-	for ; rounds < 3 || time.Now().Before(end); rounds++ {
-		c.round(time.Duration(20+c.random.IntN(400)) * time.Millisecond)
+	for ; rounds < 5 || time.Now().Before(end) || c.missing() != ""; rounds++ {
+		if time.Now().After(end.Add(patience)) {
+			t.Fatalf("in %d rounds nobody could %s", rounds, c.missing())
+		}
+		c.round(rounds)
 	}
-	done := map[string]int{}
+	t.Logf("%d rounds; killed: %v; acknowledged: %v", rounds, c.kills, c.done())
+	var worlds []*world.World
 	for _, w := range c.workers {
-		for what, n := range w.Done {
-			done[what] += n
-		}
+		worlds = append(worlds, w.World)
 	}
-	t.Logf("killed %d times; acknowledged: %v", rounds, done)
-	for _, what := range world.Kinds() {
-		if done[what] == 0 {
-			t.Errorf("%q was never done: the test tests too little", what)
-		}
-	}
-	c.cleanUp()
+	c.finish(worlds...)
 }
 
 type crashing struct {
-	t            *testing.T
-	dir          string
-	data, config string
-	random       *rand.Rand
-	server       *testserver.Server
-	client       *client.Client
-	workers      []*world.Worker
-}
-
-func (c *crashing) start() {
-	c.t.Helper()
-	c.server = testserver.Start(c.t, "--data", c.data, "--config", c.config)
-	c.client = client.New(c.t, c.server.URL)
+	*rig
+	client  *client.Client
+	workers []*world.Worker
 }
 
 // begin pushes what is mounted later.
 func (c *crashing) begin() {
-	c.start()
+	c.client = c.start()
 	base, err := world.PushBase(c.t.Context(), c.client, "base/images")
 	if err != nil {
 		c.t.Fatal(err)
@@ -80,25 +57,57 @@ func (c *crashing) begin() {
 	}
 }
 
-// round lets all workers work, kills the server after a while, starts it again and
+// done returns how often each step was acknowledged.
+func (c *crashing) done() map[string]int {
+	all := map[string]int{}
+	for _, w := range c.workers {
+		for what, n := range w.Done {
+			all[what] += n
+		}
+	}
+	return all
+}
+
+// missing returns what was not done yet; "" if everything was.
+func (c *crashing) missing() string {
+	done := c.done()
+	maps.Copy(done, c.kills)
+	wanted := append(world.Kinds(), "under load", "at its start", "at its stop", "in the janitor")
+	if i := slices.IndexFunc(wanted, func(what string) bool { return done[what] == 0 }); i >= 0 {
+		return wanted[i]
+	}
+	return ""
+}
+
+// round lets all workers work, ends the server at some moment, starts it again and
 // looks at all that is there.
-func (c *crashing) round(after time.Duration) {
+func (c *crashing) round(n int) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
 	var group sync.WaitGroup
+	first := make(chan struct{}) // a slow machine gets as far as a fast one
+	begun := sync.OnceFunc(func() { close(first) })
 	for _, w := range c.workers {
 		group.Go(func() {
-			if err := w.Run(ctx, c.client); err != nil {
+			defer begun()
+			if err := w.Run(ctx, c.client, begun); err != nil {
 				c.t.Error(err)
 			}
 		})
 	}
-	timer := time.NewTimer(after)
-	<-timer.C
-	c.server.Kill()
+	<-first
+	wait(c.moment(420 * time.Millisecond))
+	if n%3 == 2 {
+		c.killAtStop()
+	} else {
+		c.kill()
+	}
 	group.Wait()
-	c.start()
+	if n%4 == 1 {
+		c.killInJanitor()
+	}
+	c.client = c.restart()
 	for _, w := range c.workers {
 		group.Go(func() {
 			if err := w.Settle(ctx, c.client); err != nil {
@@ -109,25 +118,5 @@ func (c *crashing) round(after time.Duration) {
 	group.Wait()
 	if c.t.Failed() {
 		c.t.Fatalf("log of the server:\n%s", c.server.Log())
-	}
-}
-
-// cleanUp stops the server, and looks at what it leaves behind: every blob that was
-// acknowledged is a file.
-func (c *crashing) cleanUp() {
-	if err := c.server.Stop(); err != nil {
-		c.t.Fatal(err)
-	}
-	found, err := aftermath.Check(c.t.Context(), c.data)
-	if err != nil {
-		c.t.Error(err)
-	}
-	c.t.Logf("the janitor removed %d uploads", found.Uploads)
-	for _, w := range c.workers {
-		for d := range w.World.Blobs {
-			if !found.Blobs[d] {
-				c.t.Errorf("no file for blob %s", d)
-			}
-		}
 	}
 }

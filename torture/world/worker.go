@@ -71,8 +71,9 @@ func (w *Worker) Do(ctx context.Context, c *client.Client, s Step) error {
 }
 
 // Run changes the repository until no whole answer comes: the server is gone. It
-// returns a *client.StatusError if a step was refused.
-func (w *Worker) Run(ctx context.Context, c *client.Client) error {
+// returns a *client.StatusError if a step was refused. After each step that was
+// acknowledged it calls each of then.
+func (w *Worker) Run(ctx context.Context, c *client.Client, then ...func()) error {
 	for {
 		err := w.Do(ctx, c, w.Next())
 		var status *client.StatusError
@@ -81,6 +82,9 @@ func (w *Worker) Run(ctx context.Context, c *client.Client) error {
 		}
 		if err != nil {
 			return nil
+		}
+		for _, f := range then {
+			f()
 		}
 	}
 }

@@ -1,0 +1,260 @@
+package crash
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/moorgate/moorgate/torture/client"
+	"github.com/moorgate/moorgate/torture/world"
+)
+
+// shortClients is what "make test" gives to the test with real clients.
+const shortClients = 9 * time.Second
+
+// TestRealClientsLoseNothingAcknowledged lets crane and skopeo work while the server
+// is killed and comes back at the same address. What a command that ended with exit
+// code 0 has done must be there, byte for byte; one that failed has done all of it or
+// nothing that can be seen, but for content without a name.
+func TestRealClientsLoseNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	c := &fleet{rig: newRig(t), machine: newMachine(t), door: openDoor(t)}
+	c.begin()
+	end := time.Now().Add(client.Long(t, shortClients))
+	rounds := 0
+	for ; rounds < 3 || time.Now().Before(end) || c.missing() != ""; rounds++ {
+		if time.Now().After(end.Add(patience)) {
+			t.Fatalf("in %d rounds nobody could %s", rounds, c.missing())
+		}
+		c.round()
+	}
+	t.Logf("%d rounds; killed: %v; acknowledged: %v; cut off: %d", rounds, c.kills, c.done(), c.cut.Load())
+	worlds := []*world.World{c.base}
+	for _, p := range c.people {
+		worlds = append(worlds, p.World)
+	}
+	c.finish(worlds...)
+}
+
+// fleet is many people with real clients.
+type fleet struct {
+	*rig
+	machine *machine
+	door    *door
+	images  []*image     // of the repository that others copy from
+	base    *world.World // that repository
+	people  []*person
+
+	epoch atomic.Int64 // changes when the server is killed, and when it is there again
+	cut   atomic.Int64 // commands that failed while it was killed
+}
+
+// craft is a kind of command.
+type craft struct {
+	name string
+	step func(p *person) (world.Step, bool) // false: there is nothing to do it with
+}
+
+// crafts are all of them.
+var crafts = []craft{
+	{"crane push", (*person).cranePush},
+	{"crane push an index", (*person).craneIndex},
+	{"crane tag", (*person).craneTag},
+	{"crane copy", (*person).craneCopy},
+	{"crane delete a tag", (*person).craneUntag},
+	{"crane delete a manifest", (*person).craneDelete},
+	{"skopeo copy there", (*person).skopeoPush},
+	{"skopeo copy across", (*person).skopeoCopy},
+	{"skopeo delete", (*person).skopeoDelete},
+}
+
+// begin pushes what is copied later.
+func (c *fleet) begin() {
+	c.t.Helper()
+	c.start()
+	c.door.lead(c.server.Addr)
+	c.base = world.New()
+	for n := range 3 {
+		i := newImage(20_000)
+		dir, err := i.layout(c.machine.home)
+		if err == nil {
+			err = c.machine.run(c.t.Context(), "crane push %s %s/base/images:v%d", dir, c.door.addr, n)
+		}
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		i.note(c.base, fmt.Sprintf("v%d", n))
+		c.images = append(c.images, i)
+	}
+	for n := range 4 {
+		seed := c.random.Uint64()
+		repo := fmt.Sprintf("person%d/app", n)
+		c.people = append(c.people, &person{
+			Worker: world.NewWorker(repo, world.Base{}, seed), fleet: c, random: rand.New(rand.NewPCG(seed, 1)), next: n * 2,
+		})
+	}
+}
+
+// done returns how often each command was acknowledged.
+func (c *fleet) done() map[string]int {
+	all := map[string]int{}
+	for _, p := range c.people {
+		for what, n := range p.Done {
+			all[what] += n
+		}
+	}
+	return all
+}
+
+// missing returns the kind of command that was not done yet; "" if there is none.
+func (c *fleet) missing() string {
+	done := c.done()
+	i := slices.IndexFunc(crafts, func(k craft) bool { return done[k.name] == 0 })
+	if i < 0 {
+		return ""
+	}
+	return crafts[i].name
+}
+
+// round kills the server under people at work, once or twice, and looks at all that is
+// there when they have ended.
+func (c *fleet) round() {
+	c.t.Helper()
+	var group sync.WaitGroup
+	var over atomic.Bool
+	first := make(chan struct{}) // a slow machine gets as far as a fast one
+	begun := sync.OnceFunc(func() { close(first) })
+	for _, p := range c.people {
+		group.Go(func() {
+			defer begun()
+			for !over.Load() && p.work(c.t) {
+				begun()
+			}
+		})
+	}
+	<-first
+	for again := true; again; again = c.random.IntN(3) == 0 {
+		wait(c.moment(700 * time.Millisecond))
+		c.killAndReturn()
+	}
+	over.Store(true)
+	group.Wait()
+	api := client.New(c.t, c.server.URL)
+	for _, p := range c.people {
+		group.Go(func() { p.look(c.t, api) })
+	}
+	group.Wait()
+	if err := c.base.Check(c.t.Context(), api, "base/images"); err != nil {
+		c.t.Error(err)
+	}
+	if c.t.Failed() {
+		c.t.Fatalf("log of the server:\n%s", c.server.Log())
+	}
+}
+
+// killAndReturn kills the server, under load or while it stops, and starts it again.
+func (c *fleet) killAndReturn() {
+	c.epoch.Add(1)
+	if c.random.IntN(4) == 0 {
+		c.killAtStop()
+	} else {
+		c.kill()
+	}
+	c.door.lead("")
+	c.restart()
+	c.door.lead(c.server.Addr)
+	c.epoch.Add(1)
+}
+
+// person works on one repository.
+type person struct {
+	*world.Worker
+	fleet  *fleet
+	random *rand.Rand
+	next   int // craft
+}
+
+// work runs one command, and reports whether it was acknowledged. One that fails
+// though nobody has killed the server fails the test.
+func (p *person) work(t *testing.T) bool {
+	step := p.step()
+	before := p.fleet.epoch.Load()
+	err := p.Do(t.Context(), nil, step)
+	switch {
+	case err == nil:
+		return true
+	case before%2 == 0 && before == p.fleet.epoch.Load():
+		t.Errorf("with a server that runs: %v", err)
+	default:
+		p.fleet.cut.Add(1)
+	}
+	return false
+}
+
+// step returns the next command, each kind in its turn.
+func (p *person) step() world.Step {
+	for {
+		kind := crafts[p.next%len(crafts)]
+		p.next++
+		if len(p.World.Manifests) > 14 {
+			kind = craft{"crane delete a manifest", (*person).craneDelete}
+		}
+		if s, ok := kind.step(p); ok {
+			s.Name = kind.name
+			return s
+		}
+	}
+}
+
+// look compares the repository with what was acknowledged, and pulls something.
+func (p *person) look(t *testing.T, c *client.Client) {
+	if err := p.Settle(t.Context(), c); err != nil {
+		t.Errorf("after a kill: %s: %v", p.Repo, err)
+		return
+	}
+	tag := p.oneOf(slices.Sorted(maps.Keys(p.World.Tags)))
+	if tag == "" {
+		return
+	}
+	dir := filepath.Join(p.fleet.machine.home, "pulled-"+filepath.Dir(p.Repo))
+	command := "crane pull --format oci %s/%s:%s %s"
+	if p.random.IntN(2) == 0 {
+		command = "skopeo copy --all --src-tls-verify=false docker://%s/%s:%s oci:%s:pulled"
+	}
+	err := p.fleet.machine.run(t.Context(), command, p.fleet.door.addr, p.Repo, tag, dir)
+	if err == nil {
+		err = sameLayout(p.World, p.World.Tags[tag], dir)
+	}
+	if err != nil {
+		t.Errorf("pull: %v", err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// command returns a step that runs a command.
+func (p *person) command(apply func(*world.World), format string, args ...any) world.Step {
+	return world.Step{
+		Ask: func(ctx context.Context, _ *client.Client, _ string) error {
+			return p.fleet.machine.run(ctx, format, args...)
+		},
+		Apply: apply,
+	}
+}
+
+// oneOf returns one of names, in order; "" if there are none.
+func (p *person) oneOf(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return names[p.random.IntN(len(names))]
+}

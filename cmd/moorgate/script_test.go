@@ -82,7 +82,7 @@ func scripts(role string) testscript.Params {
 }
 
 // patience bounds the wait for anything that has to happen soon.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // eventually waits until ok, and reports whether that came.
 func eventually(ok func() bool) bool {

@@ -50,7 +50,7 @@ func (k keyboard) typeHidden(t *testing.T, terminal *os.File, text string) {
 
 // awaitHidden returns when the terminal does not show what is typed.
 func awaitHidden(t *testing.T, terminal *os.File) {
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for echoes(t, terminal) {
 		if time.Now().After(deadline) {
 			t.Error("the terminal shows what is typed")

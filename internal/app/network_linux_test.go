@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/moorgate/moorgate/internal/testserver"
@@ -193,7 +192,7 @@ func TestServeAloneIsOnPort5000(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), testserver.Binary(t), "serve")
 	cmd.Dir = t.TempDir()
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = patience
 	var err error
 	n.run(func() { err = cmd.Start() })
 	if err != nil {

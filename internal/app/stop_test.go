@@ -53,11 +53,15 @@ func terminate(t *testing.T, s *testserver.Server) {
 
 func TestRunningPushFinishesAfterSIGTERM(t *testing.T) {
 	t.Parallel()
-	s := start(t, "open: true\nlimits: {stop_timeout: 20s}\n")
+	s := start(t, "open: true\nlimits: {stop_timeout: 100s}\n")
 	c := newClient(t, s, nil)
 	content := randomBytes(3 * chunk)
 	session := c.session(t, "app")
 	body, done := slowPatch(t, s, c, session, content[:chunk])
+	// While another push runs, a slow machine may take its time between the two
+	// requests of this one.
+	second := newClient(t, s, nil)
+	other, otherDone := slowPatch(t, s, second, second.session(t, "app"), content[:chunk])
 
 	terminate(t, s)
 	eventually(t, "new connections to be refused", func() bool {
@@ -77,6 +81,8 @@ func TestRunningPushFinishesAfterSIGTERM(t *testing.T) {
 		t.Fatalf("PATCH: status %d, want 202\n%s", a.status, a.body)
 	}
 	finishOnSameConnection(t, c, session, content)
+	_ = other.Close()
+	<-otherDone
 	if err := s.Wait(); err != nil {
 		t.Fatalf("the server ended with %v, want exit code 0", err)
 	}
@@ -114,7 +120,7 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 	if err != nil {
 		t.Errorf("the server ended with %v, want exit code 0", err)
 	}
-	if took < 900*time.Millisecond || took > 6*time.Second {
+	if took < 900*time.Millisecond || took > patience {
 		t.Errorf("the server ended after %s, want a little over the limit of 1s", took)
 	}
 	_ = body.CloseWithError(io.ErrUnexpectedEOF) // the client waits for it
@@ -126,14 +132,14 @@ func TestStopCutsOffWhatTakesTooLong(t *testing.T) {
 
 func TestIdleServerStopsAtOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t, "open: true\nlimits: {stop_timeout: 20s}\n")
+	s := start(t, "open: true\nlimits: {stop_timeout: 10m}\n")
 	c := newClient(t, s, nil) // keeps its connection open
 	c.want(t, http.StatusOK, http.MethodGet, "/v2/", nil)
 	begin := time.Now()
 	if err := s.Stop(); err != nil {
 		t.Fatalf("the server ended with %v, want exit code 0", err)
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > patience {
 		t.Errorf("an idle server took %s to stop", took)
 	}
 }

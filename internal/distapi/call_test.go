@@ -169,7 +169,7 @@ func (s *server) talk(t testing.TB, method, request string, then func(*net.TCPCo
 		t.Fatal(err)
 	}
 	defer conn.Close() //nolint:errcheck // nothing is lost
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, request); err != nil {

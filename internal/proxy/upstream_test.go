@@ -106,7 +106,7 @@ func TestLocationsWithTheAddressOfTheUpstream(t *testing.T) {
 func TestAnAnswerThatStallsEnds(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})
-	g, _ := through(t, upstream.Config{Timeout: 200 * time.Millisecond}, func(w http.ResponseWriter, _ *http.Request) {
+	g, _ := through(t, upstream.Config{Timeout: 3 * time.Second}, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
 		_, _ = io.WriteString(w, "half")
 		_ = http.NewResponseController(w).Flush()

@@ -193,7 +193,7 @@ func TestSlowAnswers(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 		<-done
 	})
-	u := knows(start(t, Config{URL: url, Timeout: 50 * time.Millisecond}))
+	u := knows(start(t, Config{URL: url, Timeout: 2 * time.Second}))
 	err := failure(t, u, request(t, http.MethodGet, "/v2/x", nil), ErrTimeout)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnreachable) || tries.Load() != 1 {
 		t.Errorf("error %v after %d tries", err, tries.Load())

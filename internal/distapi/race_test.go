@@ -24,12 +24,18 @@ import (
 // status is 0 if none came.
 func (s *server) ask(t *testing.T, method, path string, body io.Reader, header ...string) answer {
 	t.Helper()
+	return s.askAs(t, "alice", method, path, body, header...)
+}
+
+// askAs is ask of somebody else.
+func (s *server) askAs(t *testing.T, who, method, path string, body io.Reader, header ...string) answer {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, s.URL+path, body)
 	if err != nil {
 		t.Error(err)
 		return answer{}
 	}
-	call{}.sign(req)
+	call{as: who}.sign(req)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

@@ -89,6 +89,7 @@ var mayImport = map[string][]string{
 	"torture/soak":      {},
 	"torture/world":     {"torture/client"},
 	"torture/aftermath": {"blob/disk", "meta/sqlmeta", "gc"},
+	"torture/faultfs":   {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.
@@ -97,7 +98,7 @@ var onlyIn = map[string][]string{
 	"net/http": {
 		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client"},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

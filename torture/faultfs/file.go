@@ -86,7 +86,7 @@ func (f *file) Write(ctx context.Context, data []byte, off int64) (n uint32, err
 }
 
 // Fsync is that of fs.FileFsyncer.
-func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
+func (f *file) Fsync(context.Context, uint32) syscall.Errno {
 	op := Op{Kind: Fsync, Path: f.name()}
 	fault := f.fs.ask(op)
 	if fault.Errno != 0 && fault.Outcome == Lost {
@@ -96,17 +96,14 @@ func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 		return fault.Errno
 	}
 	return f.fs.apply(&op, f, fault, func() syscall.Errno {
-		errno := f.inner.Fsync(ctx, flags)
-		if errno == 0 {
-			delete(f.fs.unsynced, f.inode)
-		}
-		return errno
+		delete(f.fs.unsynced, f.inode)
+		return 0
 	})
 }
 
 // Allocate is that of fs.FileAllocater.
 func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	op := Op{Kind: Allocate, Path: f.name(), Offset: int64(off + size)} //nolint:gosec // sizes of files fit
+	op := Op{Kind: Allocate, Path: f.name(), Offset: int64(off + size)}
 	return f.fs.apply(&op, f, f.fs.ask(op), func() syscall.Errno {
 		return f.inner.Allocate(ctx, off, size, mode)
 	})
@@ -138,7 +135,6 @@ type dirStream interface {
 	fs.FileReaddirenter
 	fs.FileSeekdirer
 	fs.FileReleasedirer
-	fs.FileFsyncdirer
 }
 
 // dir is an open directory.
@@ -148,8 +144,6 @@ type dir struct {
 }
 
 // Fsyncdir is that of fs.FileFsyncdirer.
-func (d *dir) Fsyncdir(ctx context.Context, flags uint32) syscall.Errno {
-	return d.node.fs.run(Op{Kind: FsyncDir, Path: d.node.path()}, func() syscall.Errno {
-		return d.dirStream.Fsyncdir(ctx, flags)
-	})
+func (d *dir) Fsyncdir(context.Context, uint32) syscall.Errno {
+	return d.node.fs.run(Op{Kind: FsyncDir, Path: d.node.path()}, func() syscall.Errno { return 0 })
 }

@@ -11,18 +11,22 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// maxWrite is the most bytes that one Write has; the kernel cuts larger ones.
-const maxWrite = 1 << 20
+// maxWrite is the most bytes that one Write has; the kernel cuts larger ones. Each
+// request has a buffer of that size.
+const maxWrite = 320 << 10
 
 // FS is a mounted file system. All methods may be called at once.
 //
 // Nothing is cached: each read and write of a program is an operation here, in
-// the size it had (up to 1 MiB). The exception are files whose names end in
+// the size it had (up to 320 KiB). The exception are files whose names end in
 // "-shm": SQLite maps those into its memory, so the kernel keeps their pages, and
 // writes to them come late, if at all.
 //
 // Operations that change something are done one after the other, syncs included.
 // So there is one order of them, and it is the recorded one.
+//
+// Syncs are asked about and recorded, and then need no disk: what the backing
+// directory holds outlives every process, and no test needs more.
 //
 // The process of the test serves the file system. It must not have files in it
 // open while it starts another process, nor map any: the Go runtime may then wait

@@ -169,7 +169,7 @@ func (n *node) Setattr(ctx context.Context, h fs.FileHandle, in *fuse.SetAttrIn,
 	op := Op{Kind: SetAttr}
 	op.Mode, _ = in.GetMode()
 	if size, ok := in.GetSize(); ok {
-		op.Kind, op.Offset = Truncate, int64(size) //nolint:gosec // sizes of files fit
+		op.Kind, op.Offset = Truncate, int64(size)
 	}
 	f, open := h.(*file)
 	if open {

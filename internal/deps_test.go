@@ -90,6 +90,7 @@ var mayImport = map[string][]string{
 	"torture/world":     {"torture/client"},
 	"torture/aftermath": {"blob/disk", "meta/sqlmeta", "gc"},
 	"torture/faultfs":   {},
+	"torture/faults":    {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.

@@ -1,0 +1,77 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/moorgate/moorgate/torture/client"
+)
+
+// TestABrokenDiskLosesNothingAcknowledged breaks the disk in each of the ways: for
+// a moment, for good, and when the server is killed. It goes on with other seeds
+// for as long as client.Long says.
+func TestABrokenDiskLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	if text := os.Getenv("MOORGATE_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("MOORGATE_SEED: %v", err)
+		}
+	}
+	long := client.Long(t, 0)
+	end := time.Now().Add(long)
+	for round := 0; round == 0 || time.Now().Before(end); round++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { breakAll(t, seed, long > time.Minute) })
+		seed = rand.New(rand.NewPCG(seed, 1)).Uint64()
+	}
+}
+
+func breakAll(t *testing.T, seed uint64, long bool) {
+	for _, group := range groups {
+		t.Run(group.name, func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(seed, 0))
+			r := newRig(t, random)
+			for _, way := range group.ways {
+				whole := t.Run(way.name, func(t *testing.T) {
+					r.turn(t, way.breaking, group.load)
+					r.suffers(long || !group.slow)
+				})
+				if !whole {
+					r = newRig(t, random) // what it holds now is not known
+				}
+			}
+			r.end()
+		})
+	}
+}
+
+// suffers breaks the disk for a moment, for good, and when the server is killed.
+// Only what must always be seen is waited for unless all is true.
+func (r *rig) suffers(all bool) {
+	r.succeed("before", 2)
+	steps := 1
+	if all {
+		steps = 3
+		r.breaker.set(once)
+		r.suffer("broken for a moment", 1)
+		r.succeed("after a moment", 2)
+	}
+	r.breaker.set(forever)
+	r.suffer("broken", steps)
+	r.breaker.set(off)
+	r.succeed("mended", 2)
+	r.breaker.set(forever)
+	r.killed(all)
+	r.succeed("after a kill", 2)
+	refused := 0
+	for _, w := range r.workers {
+		refused += w.refused
+	}
+	r.t.Logf("the disk failed %d times, and %d steps were refused", r.breaker.failed.Load(), refused)
+}

@@ -3,8 +3,6 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -16,31 +14,24 @@ import (
 // for as long as client.Long says.
 func TestABrokenDiskLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	if text := os.Getenv("MOORGATE_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("MOORGATE_SEED: %v", err)
-		}
-	}
-	long := client.Long(t, 0)
-	end := time.Now().Add(long)
+	seed := client.Seed(t)
+	end := time.Now().Add(client.Long(t, 0))
 	for round := 0; round == 0 || time.Now().Before(end); round++ {
-		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { breakAll(t, seed, long > time.Minute) })
-		seed = rand.New(rand.NewPCG(seed, 1)).Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { breakAll(t, seed) })
+		seed = rand.New(rand.NewPCG(uint64(seed), 1)).Int64()
 	}
 }
 
-func breakAll(t *testing.T, seed uint64, long bool) {
+func breakAll(t *testing.T, seed int64) {
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()
-			random := rand.New(rand.NewPCG(seed, 0))
+			random := rand.New(rand.NewPCG(uint64(seed), 0))
 			r := newRig(t, random)
 			for _, way := range group.ways {
 				whole := t.Run(way.name, func(t *testing.T) {
 					r.turn(t, way.breaking, group.load)
-					r.suffers(long || !group.slow)
+					r.suffers(client.Full(t) || !group.slow)
 				})
 				if !whole {
 					r = newRig(t, random) // what it holds now is not known

@@ -91,6 +91,7 @@ var mayImport = map[string][]string{
 	"torture/aftermath": {"blob/disk", "meta/sqlmeta", "gc"},
 	"torture/faultfs":   {},
 	"torture/faults":    {},
+	"torture/powerloss": {},
 }
 
 // onlyIn has packages of the standard library that belong to some packages.

@@ -123,6 +123,9 @@ func (d *Disk) add(op Op) error {
 		return err
 	}
 	at, err := d.name(p)
+	if err == nil && at.file != nil {
+		err = errThere
+	}
 	if err != nil {
 		return err
 	}
@@ -179,15 +182,13 @@ func (d *Disk) sync(op Op) error {
 	if err != nil {
 		return err
 	}
-	content := slices.Clone(file.content)
 	d.pending = slices.DeleteFunc(d.pending, func(c change) bool {
 		if c.file != file {
 			return false
 		}
-		content = c.content(content, Fate{Kind: Kept})
+		file.content = c.content(file.content, Fate{Kind: Kept})
 		return true
 	})
-	file.content = content
 	return nil
 }
 

@@ -10,7 +10,8 @@ import (
 	"slices"
 )
 
-// Image is what is on the disk after a power loss.
+// Image is what is on the disk after a power loss. It is good until something is
+// applied to the Disk that it is of.
 type Image struct {
 	Files map[string][]byte // by path, parted by slashes; not to be changed
 	Dirs  map[string]bool   // but for the root
@@ -23,13 +24,13 @@ func (d *Disk) Image(s State) Image {
 	content := map[*inode][]byte{}
 	for i, c := range d.pending {
 		if c.file == nil {
-			c.rename(names, s.Fates[i])
+			c.rename(names, s.fate(i, c))
 			continue
 		}
 		if _, ok := content[c.file]; !ok {
 			content[c.file] = slices.Clone(c.file.content)
 		}
-		content[c.file] = c.content(content[c.file], s.Fates[i])
+		content[c.file] = c.content(content[c.file], s.fate(i, c))
 	}
 	image := Image{map[string][]byte{}, map[string]bool{}}
 	image.add("", d.root, names, content)

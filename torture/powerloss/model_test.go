@@ -143,6 +143,9 @@ func TestRecordWithGaps(t *testing.T) {
 			t.Errorf("%s: no error, but there is nothing it could be about", op)
 		}
 	}
+	if _, err := After([]Op{create("f"), create("f")}); err == nil {
+		t.Error("a file is made twice, and there is no error")
+	}
 }
 
 func TestImageIsWritten(t *testing.T) {

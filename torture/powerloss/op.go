@@ -52,5 +52,9 @@ func (o Op) String() string {
 	}
 }
 
-// errUnknown is an Op about a file that is not there: the record is not whole.
-var errUnknown = errors.New("no such file in the record")
+// The record is not whole: an Op is about a file that is not there, or makes one
+// that is.
+var (
+	errUnknown = errors.New("no such file in the record")
+	errThere   = errors.New("the file is there already")
+)

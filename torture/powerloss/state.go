@@ -26,8 +26,17 @@ const (
 // State is one way in which the power may have gone: a fate for each change of a
 // Disk that was not certain.
 type State struct {
-	Name  string // what is particular about it
-	Fates []Fate
+	about string // what is particular about it
+	op    *Op    // and which operation; nil: all
+	fate  func(i int, c change) Fate
+}
+
+// String says what is particular about s.
+func (s State) String() string {
+	if s.op == nil {
+		return s.about
+	}
+	return s.about + " " + s.op.String()
 }
 
 // sectors are the sizes, in bytes, that disks write in one step.
@@ -36,22 +45,21 @@ var sectors = []int{512, 4096} //nolint:gochecknoglobals // a constant table
 // Corners returns the states that are most unlike each other: those in which
 // software that forgot a sync shows it.
 func (d *Disk) Corners() []State {
-	every := func(names, content Fate) []Fate {
-		return d.fates(func(_ int, c change) Fate {
+	every := func(about string, names, content FateKind) State {
+		return State{about, nil, func(_ int, c change) Fate {
 			if c.file == nil {
-				return names
+				return Fate{Kind: names}
 			}
-			return content
-		})
+			return Fate{Kind: content}
+		}}
 	}
-	lost, kept := Fate{Kind: Lost}, Fate{Kind: Kept}
 	return []State{
-		{"nothing that was not synced", every(lost, lost)},
-		{"everything", every(kept, kept)},
-		{"names without content", every(kept, lost)},
-		{"names and lengths without content", every(kept, Fate{Kind: Zeros})},
-		{"content without names", every(lost, kept)},
-		{"both names of what was renamed", every(Fate{Kind: Both}, kept)},
+		every("nothing that was not synced", Lost, Lost),
+		every("everything", Kept, Kept),
+		every("names without content", Kept, Lost),
+		every("names and lengths without content", Kept, Zeros),
+		every("content without names", Lost, Kept),
+		every("both names of what was renamed", Both, Kept),
 	}
 }
 
@@ -62,46 +70,39 @@ func (d *Disk) Corners() []State {
 func (d *Disk) States(random *rand.Rand, some int) []State {
 	states := d.Corners()
 	for i, c := range d.pending {
-		states = append(states, d.around(i, c)...)
-		if c.file != nil {
-			states = append(states, d.torn(i, c)...)
-		} else if c.crosses() {
-			states = append(states, d.one(i, "both names after ", Fate{Kind: Both}, Fate{Kind: Kept}))
-		}
+		states = append(states, around(i, c)...)
 	}
 	for range some {
-		states = append(states, State{"random", d.fates(func(_ int, c change) Fate { return c.anyFate(random) })})
+		states = append(states, anyState(random.Uint64()))
 	}
 	return states
 }
 
 // around returns the states in which change i is the last one, or the odd one
 // out.
-func (d *Disk) around(i int, c change) []State {
-	kept := Fate{Kind: Kept}
+func around(i int, c change) []State {
 	states := []State{
-		{"all up to " + c.op.String(), d.fates(func(k int, _ change) Fate {
-			if k <= i {
-				return kept
-			}
-			return Fate{}
-		})},
-		d.one(i, "all but ", Fate{}, kept),
-		d.one(i, "nothing but ", kept, Fate{}),
+		upTo(i, c, "all up to", Fate{Kind: Kept}),
+		odd(i, c, "all but", Fate{}, Kept),
+		odd(i, c, "nothing but", Fate{Kind: Kept}, Lost),
 	}
-	if c.file == nil { // a journal of names, and the content comes when it likes
-		states = append(states, State{"names up to " + c.op.String(), d.fates(func(k int, c change) Fate {
-			if k <= i && c.file == nil {
-				return kept
-			}
-			return Fate{}
-		})})
+	switch {
+	case c.file != nil:
+		return append(states, torn(i, c)...)
+	case c.crosses():
+		states = append(states, odd(i, c, "both names after", Fate{Kind: Both}, Kept))
 	}
-	return states
+	// A journal of names, and the content comes when it likes.
+	return append(states, State{"names up to", &c.op, func(k int, c change) Fate {
+		if k <= i && c.file == nil {
+			return Fate{Kind: Kept}
+		}
+		return Fate{}
+	}})
 }
 
 // torn returns the states in which sectors of the write i are missing.
-func (d *Disk) torn(i int, c change) (states []State) {
+func torn(i int, c change) (states []State) {
 	size := len(c.op.Data)
 	for _, sector := range sectors {
 		if size <= sector {
@@ -109,38 +110,43 @@ func (d *Disk) torn(i int, c change) (states []State) {
 		}
 		last := (size - 1) / sector * sector
 		for _, f := range []Fate{{Torn, 0, sector}, {Torn, 0, last}, {Torn, sector, size}} {
-			what := fmt.Sprintf("only bytes %d to %d of ", f.From, f.To)
-			states = append(states, d.one(i, what, f, Fate{Kind: Kept}), State{"up to " + what + c.op.String(), d.fates(func(k int, _ change) Fate {
-				switch {
-				case k < i:
-					return Fate{Kind: Kept}
-				case k == i:
-					return f
-				default:
-					return Fate{}
-				}
-			})})
+			what := fmt.Sprintf("only bytes %d to %d of", f.From, f.To)
+			states = append(states, odd(i, c, what, f, Kept), upTo(i, c, "all before, and "+what, f))
 		}
 	}
 	return states
 }
 
-// one returns the state in which change i has one fate, and all others another.
-func (d *Disk) one(i int, what string, fate, others Fate) State {
-	return State{what + d.pending[i].op.String(), d.fates(func(k int, _ change) Fate {
+// upTo is the state in which all before change i survived, nothing after it, and
+// of it what fate says.
+func upTo(i int, c change, about string, fate Fate) State {
+	return State{about, &c.op, func(k int, _ change) Fate {
+		switch {
+		case k < i:
+			return Fate{Kind: Kept}
+		case k == i:
+			return fate
+		default:
+			return Fate{}
+		}
+	}}
+}
+
+// odd is the state in which change i has one fate, and all others another.
+func odd(i int, c change, about string, fate Fate, others FateKind) State {
+	return State{about, &c.op, func(k int, _ change) Fate {
 		if k == i {
 			return fate
 		}
-		return others
-	})}
+		return Fate{Kind: others}
+	}}
 }
 
-func (d *Disk) fates(choose func(int, change) Fate) []Fate {
-	fates := make([]Fate, len(d.pending))
-	for i, c := range d.pending {
-		fates[i] = choose(i, c)
-	}
-	return fates
+// anyState is a state by chance: each change has its own.
+func anyState(seed uint64) State {
+	return State{"what chance chose", nil, func(k int, c change) Fate {
+		return c.anyFate(rand.New(rand.NewPCG(seed, uint64(k)))) //nolint:gosec // to choose, not to hide
+	}}
 }
 
 // crosses reports whether c renames between two directories.

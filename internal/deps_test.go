@@ -39,20 +39,21 @@ var mayImport = map[string][]string{
 	"process":    {},
 
 	// Contracts, and below each the back ends, which see only their contract.
-	"blob":            {"oci"},
-	"blob/disk":       {"blob"},
-	"blob/hot":        {"blob"},
-	"blob/blobtest":   {"blob"},
-	"meta":            {"blob"},
-	"meta/sqlmeta":    {"meta"},
-	"meta/metatest":   {"meta"},
-	"meta/hot":        {"meta"},
-	"authn":           {"access"},
-	"authn/htpasswd":  {"authn", "atomicfile"},
-	"authn/authntest": {"authn"},
-	"audit":           {"access"},
-	"token":           {"authn", "atomicfile"},
-	"refresh":         {"authn", "meta"},
+	"blob":              {"oci"},
+	"blob/disk":         {"blob"},
+	"blob/hot":          {"blob"},
+	"blob/blobtest":     {"blob"},
+	"meta":              {"blob"},
+	"meta/sqlmeta":      {"meta"},
+	"meta/metatest":     {"meta"},
+	"meta/hot":          {"meta"},
+	"authn":             {"access"},
+	"authn/htpasswd":    {"authn", "atomicfile"},
+	"authn/authntest":   {"authn"},
+	"audit":             {"access"},
+	"token":             {"authn", "atomicfile"},
+	"refresh":           {"authn", "meta"},
+	"meta/postgrestest": {},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -100,7 +101,7 @@ var onlyIn = map[string][]string{
 	"net/http": {
 		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs"},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

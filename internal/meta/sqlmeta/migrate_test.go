@@ -11,6 +11,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/moorgate/moorgate/internal/meta"
+	"github.com/moorgate/moorgate/internal/meta/postgrestest"
 	"github.com/moorgate/moorgate/internal/oci"
 )
 
@@ -89,7 +90,7 @@ func TestSQLiteUpgradeFindsOldReferences(t *testing.T) {
 
 func TestPostgresUpgradeFindsOldReferences(t *testing.T) {
 	t.Parallel()
-	url := startPostgres(t).newDatabase(t)
+	url := postgrestest.Start(t).NewDatabase(t)
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/meta/metatest"
+	"github.com/moorgate/moorgate/internal/meta/postgrestest"
 	"github.com/moorgate/moorgate/internal/oci"
 )
 
@@ -29,24 +30,24 @@ func openPostgres(t testing.TB, url string) *Store {
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	server := startPostgres(t)
-	metatest.Run(t, func(t testing.TB) meta.Store { return openPostgres(t, server.newDatabase(t)) })
+	server := postgrestest.Start(t)
+	metatest.Run(t, func(t testing.TB) meta.Store { return openPostgres(t, server.NewDatabase(t)) })
 }
 
 func TestPostgresOpenedAgain(t *testing.T) {
 	t.Parallel()
-	url := startPostgres(t).newDatabase(t)
+	url := postgrestest.Start(t).NewDatabase(t)
 	metatest.Reopen(t, func(t testing.TB) meta.Store { return openPostgres(t, url) })
 }
 
 func BenchmarkPostgres(b *testing.B) {
-	server := startPostgres(b)
-	metatest.Benchmark(b, func(t testing.TB) meta.Store { return openPostgres(t, server.newDatabase(t)) })
+	server := postgrestest.Start(b)
+	metatest.Benchmark(b, func(t testing.TB) meta.Store { return openPostgres(t, server.NewDatabase(t)) })
 }
 
 func TestPostgresReplicasStartAtOnce(t *testing.T) {
 	t.Parallel()
-	url := startPostgres(t).newDatabase(t)
+	url := postgrestest.Start(t).NewDatabase(t)
 	ended := make(chan error, 4)
 	for range cap(ended) {
 		go func() {
@@ -66,7 +67,7 @@ func TestPostgresReplicasStartAtOnce(t *testing.T) {
 
 func TestPostgresReplicasShareBlobLocks(t *testing.T) {
 	t.Parallel()
-	url := startPostgres(t).newDatabase(t)
+	url := postgrestest.Start(t).NewDatabase(t)
 	one, two := openPostgres(t, url), openPostgres(t, url)
 	d := oci.SHA256.FromString("x")
 	unlock, err := one.LockBlob(t.Context(), d)
@@ -129,8 +130,8 @@ WHERE locktype = 'advisory' AND NOT granted
 
 func TestPostgresUploadIsLockedInAnUpdate(t *testing.T) {
 	t.Parallel()
-	server := startPostgres(t)
-	s := openPostgres(t, server.newDatabase(t))
+	server := postgrestest.Start(t)
+	s := openPostgres(t, server.NewDatabase(t))
 	save := func(offset int64) func(meta.Tx) error {
 		return func(tx meta.Tx) error {
 			u, err := tx.Upload("id")
@@ -191,7 +192,7 @@ func awaitRowWaiter(t *testing.T, s *Store) {
 
 func TestPostgresGivesUpAfterManyConflicts(t *testing.T) {
 	t.Parallel()
-	s := openPostgres(t, startPostgres(t).newDatabase(t))
+	s := openPostgres(t, postgrestest.Start(t).NewDatabase(t))
 	runs := 0
 	err := s.Update(t.Context(), func(tx meta.Tx) error {
 		runs++
@@ -213,7 +214,7 @@ func TestPostgresGivesUpAfterManyConflicts(t *testing.T) {
 
 func TestPostgresFullDisk(t *testing.T) {
 	t.Parallel()
-	s := openPostgres(t, startPostgres(t).newDatabase(t))
+	s := openPostgres(t, postgrestest.Start(t).NewDatabase(t))
 	err := s.Update(t.Context(), func(tx meta.Tx) error { return raise(tx, "53100") })
 	if !errors.Is(err, meta.ErrNoSpace) {
 		t.Errorf("error %v, want %v", err, meta.ErrNoSpace)
@@ -232,7 +233,7 @@ func TestPostgresRefusesToOpen(t *testing.T) {
 		{"no URL", "", "the URL of the PostgreSQL database is empty"},
 		{"not a URL", "postgres://user:secret@host:port/x", "the URL of the PostgreSQL database"},
 		{"no server", "postgres://user:secret@/x?host=" + t.TempDir(), "open the PostgreSQL database x"},
-		{"no database", startPostgres(t).url("none"), `"none" does not exist`},
+		{"no database", postgrestest.Start(t).URL("none"), `"none" does not exist`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

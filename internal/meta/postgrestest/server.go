@@ -1,4 +1,4 @@
-package sqlmeta
+package postgrestest
 
 import (
 	"bytes"
@@ -13,19 +13,17 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresServer is a PostgreSQL of the test process: on a Unix socket in a
-// directory of its own, without fsync, gone when the tests are done.
-type postgresServer struct {
+// Server is a PostgreSQL of the test process: on a Unix socket in a directory of
+// its own, without fsync.
+type Server struct {
 	dir       string // holds the socket
 	process   *os.Process
 	ended     chan struct{}
@@ -33,47 +31,14 @@ type postgresServer struct {
 	databases atomic.Int64
 }
 
-// shared is the server of this test process, if a test has asked for it. There
-// is one for all tests: a start takes seconds.
-var shared struct {
-	sync.Mutex
-	server *postgresServer
-	err    error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if shared.server != nil {
-		if err := shared.server.stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "PostgreSQL did not stop well:", err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// startPostgres returns the server, which the first caller starts.
-func startPostgres(t testing.TB) *postgresServer {
-	t.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server == nil && shared.err == nil {
-		shared.server, shared.err = newPostgresServer()
-	}
-	if shared.err != nil {
-		t.Fatalf("cannot start PostgreSQL: %v", shared.err)
-	}
-	return shared.server
-}
-
-// newPostgresServer starts a server. Its default order of text is not that of
+// newServer starts a server. Its default order of text is not that of
 // bytes, so that a missing COLLATE shows.
-func newPostgresServer() (*postgresServer, error) {
-	bin, err := postgresPrograms()
+func newServer() (*Server, error) {
+	bin, err := programs()
 	if err != nil {
 		return nil, err
 	}
-	account, err := postgresAccount()
+	who, err := account()
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +47,15 @@ func newPostgresServer() (*postgresServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &postgresServer{dir: dir, ended: make(chan struct{})}
-	if account != nil {
-		err = os.Chown(dir, int(account.Credential.Uid), int(account.Credential.Gid))
+	s := &Server{dir: dir, ended: make(chan struct{})}
+	if who != nil {
+		err = os.Chown(dir, int(who.Credential.Uid), int(who.Credential.Gid))
 	}
 	data := filepath.Join(dir, "data")
 	if err == nil {
 		initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "moorgate", "-A", "trust", "-N",
 			"-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en")
-		initdb.Dir, initdb.SysProcAttr = dir, account
+		initdb.Dir, initdb.SysProcAttr = dir, who
 		var out []byte
 		if out, err = initdb.CombinedOutput(); err != nil {
 			err = fmt.Errorf("initdb: %w\n%s", err, out)
@@ -99,7 +64,7 @@ func newPostgresServer() (*postgresServer, error) {
 	if err == nil {
 		cmd := exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-c", "listen_addresses=",
 			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=300", "-c", "max_wal_size=256MB")
-		cmd.Dir, cmd.SysProcAttr = dir, account
+		cmd.Dir, cmd.SysProcAttr = dir, who
 		err = s.run(cmd)
 	}
 	if err != nil {
@@ -108,14 +73,14 @@ func newPostgresServer() (*postgresServer, error) {
 	return s, nil
 }
 
-// postgresPrograms returns the folder of the newest PostgreSQL of this machine.
-func postgresPrograms() (string, error) {
+// programs returns the folder of the newest PostgreSQL of this machine.
+func programs() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if err != nil {
 		return "", err
 	}
 	if len(found) > 0 {
-		newest := slices.MaxFunc(found, func(a, b string) int { return postgresVersion(a) - postgresVersion(b) })
+		newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
 		return filepath.Dir(newest), nil
 	}
 	path, err := exec.LookPath("postgres")
@@ -125,15 +90,15 @@ func postgresPrograms() (string, error) {
 	return filepath.Dir(path), nil
 }
 
-// postgresVersion returns 15 for /usr/lib/postgresql/15/bin/postgres.
-func postgresVersion(path string) int {
+// version returns 15 for /usr/lib/postgresql/15/bin/postgres.
+func version(path string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // 0 is older than all
 	return n
 }
 
-// postgresAccount returns what makes a process run as the user postgres, or nil
+// account returns what makes a process run as the user postgres, or nil
 // if it need not: PostgreSQL refuses to run as root.
-func postgresAccount() (*syscall.SysProcAttr, error) {
+func account() (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil //nolint:nilnil // nothing to change
 	}
@@ -154,7 +119,7 @@ func postgresAccount() (*syscall.SysProcAttr, error) {
 
 // run starts the server and waits until it answers. The server gets the signal
 // to stop when the thread that started it ends, so also when the tests crash.
-func (s *postgresServer) run(cmd *exec.Cmd) error {
+func (s *Server) run(cmd *exec.Cmd) error {
 	attr := syscall.SysProcAttr{}
 	if cmd.SysProcAttr != nil {
 		attr = *cmd.SysProcAttr
@@ -180,7 +145,7 @@ func (s *postgresServer) run(cmd *exec.Cmd) error {
 	return s.await()
 }
 
-func (s *postgresServer) await() error {
+func (s *Server) await() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -201,7 +166,7 @@ func (s *postgresServer) await() error {
 }
 
 // stop ends the server and removes its files.
-func (s *postgresServer) stop() error {
+func (s *Server) stop() error {
 	select {
 	case <-s.ended:
 		return fmt.Errorf("it ended before:\n%s", s.output.String())
@@ -217,28 +182,28 @@ func (s *postgresServer) stop() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-func (s *postgresServer) url(database string) string {
+// URL is where a database of the server is, for sqlmeta.Postgres.
+func (s *Server) URL(database string) string {
 	query := url.Values{"host": {s.dir}, "user": {"moorgate"}}
 	return "postgres:///" + database + "?" + query.Encode()
 }
 
-// newDatabase makes an empty database and returns its URL.
-func (s *postgresServer) newDatabase(t testing.TB) string {
+// NewDatabase makes an empty database and returns its URL.
+func (s *Server) NewDatabase(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprint("test", s.databases.Add(1))
 	if err := s.exec(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	return s.url(name)
+	return s.URL(name)
 }
 
-func (s *postgresServer) exec(ctx context.Context, statement string) error {
-	config, err := pgx.ParseConfig(s.url("postgres"))
+func (s *Server) exec(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return err
 	}
-	db := stdlib.OpenDB(*config)
-	defer db.Close() //nolint:errcheck // of one statement
-	_, err = db.ExecContext(ctx, statement)
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // of one statement
+	_, err = conn.Exec(ctx, statement)
 	return err
 }

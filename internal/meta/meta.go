@@ -59,6 +59,7 @@ type Store interface {
 type Tx interface {
 	Repositories
 	Blobs
+	Reviews
 	Manifests
 	Tags
 	Uploads
@@ -86,10 +87,11 @@ type Blobs interface {
 	// LinkBlob lets repo hold the blob d of size bytes. Again is no error.
 	LinkBlob(repo string, d oci.Digest, size int64, now time.Time) error
 
-	// UnlinkBlob ends that repo holds d.
+	// UnlinkBlob ends that repo holds d. Whether anybody holds it still is to be
+	// looked at from review on (Reviews).
 	//
 	// Errors: ErrNotFound.
-	UnlinkBlob(repo string, d oci.Digest) error
+	UnlinkBlob(repo string, d oci.Digest, review time.Time) error
 
 	// BlobHolders returns the names of at most limit repositories that hold d,
 	// in byte order, starting behind after.

@@ -61,7 +61,7 @@ func (r *Registry) DeleteBlob(ctx context.Context, repo string, d oci.Digest, gu
 		if err := askUsers(tx, repo, d, guard); err != nil {
 			return err
 		}
-		return tx.UnlinkBlob(repo, d)
+		return tx.UnlinkBlob(repo, d, r.opts.Now().Add(r.opts.FreeAfter))
 	})
 	if errors.Is(err, meta.ErrNotFound) {
 		return oci.ErrBlobUnknown.WithDetail(map[string]any{"name": repo, "digest": d})

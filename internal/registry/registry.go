@@ -33,6 +33,10 @@ type Options struct {
 	// NoDelete refuses to delete manifests, tags and blobs.
 	NoDelete bool
 
+	// FreeAfter is how long content stays that no repository holds any more: it is
+	// to be looked at that long after one has let it go.
+	FreeAfter time.Duration
+
 	// UploadsPerOwner bounds the unfinished uploads of one user; 1,000 if 0.
 	UploadsPerOwner int
 

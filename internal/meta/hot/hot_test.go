@@ -229,7 +229,7 @@ func TestBlobsAreRememberedUntilTheyAreUnlinked(t *testing.T) {
 	if n := behind.views.Load() - before; n != 0 {
 		t.Errorf("the store was looked at %d times", n)
 	}
-	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob(repo, one) })
+	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob(repo, one, time.Unix(1, 0)) })
 	for range 2 {
 		if a, b, c := blobSize(t, s, repo, one), blobSize(t, s, repo, two), blobSize(t, s, "other", one); a != -1 || b != 20 || c != 10 {
 			t.Errorf("after an unlink: %d, %d and %d", a, b, c)
@@ -241,7 +241,7 @@ func TestAnUnlinkThatFails(t *testing.T) {
 	t.Parallel()
 	s, _, one, _ := linked(t)
 	err := s.Update(t.Context(), func(tx meta.Tx) error {
-		if err := tx.UnlinkBlob(repo, one); err != nil {
+		if err := tx.UnlinkBlob(repo, one, time.Unix(1, 0)); err != nil {
 			return err
 		}
 		if n := blobSize(t, s, repo, one); n != 10 {

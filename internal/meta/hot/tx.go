@@ -33,7 +33,7 @@ func (t *watched) DeleteTag(repo, name, by string, now time.Time) error {
 	return t.Tx.DeleteTag(repo, name, by, now)
 }
 
-func (t *watched) UnlinkBlob(repo string, d oci.Digest) error {
+func (t *watched) UnlinkBlob(repo string, d oci.Digest, review time.Time) error {
 	t.writer.touch(t.writer.store.blobs.slot(repo))
-	return t.Tx.UnlinkBlob(repo, d)
+	return t.Tx.UnlinkBlob(repo, d, review)
 }

@@ -43,7 +43,7 @@ func blobLinks(t *testing.T, s meta.Store) {
 	wantNoBlob(t, s, "three", d)
 	wantNoBlob(t, s, "one", digest("other"))
 
-	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("one", d) })
+	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("one", d, now()) })
 	wantNoBlob(t, s, "one", d)
 	wantAnswer(t, s, "size in two still", 12, blobSize("two", d))
 }
@@ -54,14 +54,14 @@ func blobLinkAgain(t *testing.T, s meta.Store) {
 	}
 	update(t, s, func(tx meta.Tx) error { return tx.LinkBlob("app", digest(1), 5, later(time.Hour)) })
 	wantAnswer(t, s, "size", 5, blobSize("app", digest(1)))
-	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("app", digest(1)) })
+	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("app", digest(1), now()) })
 	wantNoBlob(t, s, "app", digest(1))
 	update(t, s, func(tx meta.Tx) error { return tx.LinkBlob("app", digest(1), 5, now()) })
 	wantAnswer(t, s, "size when it is back", 5, blobSize("app", digest(1)))
 }
 
 func blobLinkMissing(t *testing.T, s meta.Store) {
-	unlink := func(tx meta.Tx) error { return tx.UnlinkBlob("app", digest(1)) }
+	unlink := func(tx meta.Tx) error { return tx.UnlinkBlob("app", digest(1), now()) }
 	wantError(t, s, "no repository", meta.ErrNotFound, unlink)
 	update(t, s, func(tx meta.Tx) error {
 		if err := tx.LinkBlob("app", digest(2), 1, now()); err != nil {
@@ -102,7 +102,7 @@ func blobHolders(t *testing.T, s meta.Store) {
 	pages(t, s, sorted(names), func(tx meta.Tx, after string, limit int) ([]string, error) {
 		return tx.BlobHolders(d, after, limit)
 	})
-	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("a", d) })
+	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("a", d, now()) })
 	left := slices.DeleteFunc(sorted(names), func(s string) bool { return s == "a" })
 	wantAnswer(t, s, "holders that are left", left, func(tx meta.Tx) ([]string, error) { return tx.BlobHolders(d, "", 100) })
 }

@@ -82,7 +82,7 @@ func noWriteSkew(t *testing.T, s meta.Store) {
 				if err != nil || len(missing) > 0 {
 					return err
 				}
-				return tx.UnlinkBlob(repo, digest(i))
+				return tx.UnlinkBlob(repo, digest(i), now())
 			})
 		})
 		missing := ask(t, s, func(tx meta.Tx) (int, error) {

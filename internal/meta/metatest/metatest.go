@@ -19,7 +19,7 @@ import (
 // Run checks a store against the contract. open returns an empty store that is
 // closed when the test t ends; a test may have closed it before.
 func Run(t *testing.T, open func(t testing.TB) meta.Store) {
-	for _, test := range slices.Concat(repositoryTests(), blobTests(), manifestTests(), referrersTests(),
+	for _, test := range slices.Concat(repositoryTests(), blobTests(), reviewTests(), manifestTests(), referrersTests(),
 		tagTests(), usingTests(), uploadTests(), refreshTokenTests(), transactionTests(), concurrencyTests(), lockTests()) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,6 +107,8 @@ func length(v any) int {
 	case []oci.Digest:
 		return len(v)
 	case []meta.Manifest:
+		return len(v)
+	case []meta.Review:
 		return len(v)
 	case []meta.Upload:
 		return len(v)

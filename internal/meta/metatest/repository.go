@@ -26,7 +26,7 @@ func repositoryFromBlob(t *testing.T, s meta.Store) {
 	update(t, s, func(tx meta.Tx) error { return tx.LinkBlob("team/app", digest(1), 1, now()) })
 	wantAnswer(t, s, "with a blob", true, hasRepository("team/app"))
 	wantAnswer(t, s, "its parent", false, hasRepository("team"))
-	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("team/app", digest(1)) })
+	update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("team/app", digest(1), now()) })
 	wantAnswer(t, s, "when its last blob is gone", true, hasRepository("team/app"))
 }
 

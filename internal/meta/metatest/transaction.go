@@ -142,7 +142,7 @@ func viewSnapshot(t *testing.T, s meta.Store) {
 		if _, err := tx.BlobSize("app", digest("x")); err != nil {
 			return err
 		}
-		update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("app", digest("x")) })
+		update(t, s, func(tx meta.Tx) error { return tx.UnlinkBlob("app", digest("x"), now()) })
 		_, err := tx.BlobSize("app", digest("x"))
 		return err
 	})

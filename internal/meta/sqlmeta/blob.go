@@ -3,6 +3,7 @@ package sqlmeta
 import (
 	"time"
 
+	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/oci"
 )
 
@@ -56,8 +57,11 @@ func (t *tx) LinkBlob(repo string, d oci.Digest, size int64, now time.Time) erro
 }
 
 // UnlinkBlob implements meta.Blobs.
-func (t *tx) UnlinkBlob(repo string, d oci.Digest) error {
-	return t.execOne(deleteBlobLink, repo, d)
+func (t *tx) UnlinkBlob(repo string, d oci.Digest, review time.Time) error {
+	if err := t.execOne(deleteBlobLink, repo, d); err != nil {
+		return err
+	}
+	return t.ReviewBlob(meta.Review{Digest: d, At: review})
 }
 
 // BlobHolders implements meta.Blobs.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/moorgate/moorgate/internal/blob"
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/oci"
 )
@@ -15,6 +16,21 @@ import (
 //
 // Errors: BlobUnknown.
 func (r *Registry) Blob(ctx context.Context, repo string, d oci.Digest) (io.ReadSeekCloser, int64, error) {
+	content, size, err := r.openBlob(ctx, repo, d)
+	if !errors.Is(err, blob.ErrNotFound) {
+		return content, size, err
+	}
+	// It may have been deleted since the look, its content removed, and all of it
+	// pushed again. Under the lock content does not go.
+	unlock, err := r.meta.LockBlob(ctx, d)
+	if err != nil {
+		return nil, 0, fault("lock blob", err)
+	}
+	defer unlock()
+	return r.openBlob(ctx, repo, d)
+}
+
+func (r *Registry) openBlob(ctx context.Context, repo string, d oci.Digest) (io.ReadSeekCloser, int64, error) {
 	size, err := r.BlobSize(ctx, repo, d)
 	if err != nil {
 		return nil, 0, err

@@ -23,7 +23,7 @@ type Uploads struct {
 	Now    func() time.Time // the clock
 }
 
-// batch is how many expired sessions are read at a time.
+// batch is how many entries of the metadata are read at a time.
 const batch = 100
 
 // Run removes expired uploads now and then, until ctx ends.

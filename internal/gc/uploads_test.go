@@ -215,7 +215,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 		f.Run(t.Context()) // ends when the test is over
 	}()
 	t.Cleanup(func() { <-done })
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

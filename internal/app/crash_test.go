@@ -3,13 +3,16 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // pushed is what the server has acknowledged.
@@ -111,4 +114,39 @@ func (c *client) resume(t *testing.T, session string, content []byte) bool {
 	c.want(t, http.StatusCreated, http.MethodPut, session+"?digest="+digestOf(content), nil)
 	c.holds(t, "app", content)
 	return true
+}
+
+// Content that no repository holds and no upload goes on with, such as a crash
+// leaves between storing and linking, goes after the next start.
+func TestWhatACrashLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	s := start(t, "open: true\n", "--data", data)
+	held := randomBytes(1000)
+	newClient(t, s, nil).push(t, "app", held)
+	s.Kill()
+	content := func(text string) string {
+		name := strings.TrimPrefix(digestOf([]byte(text)), "sha256:")
+		file := filepath.Join(data, "blobs", "sha256", name[:2], name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	young, lost := write(t, content("young"), "young"), write(t, content("lost"), "lost")
+	old := time.Now().Add(-2 * time.Hour)
+	for _, file := range []string{lost, content(string(held))} {
+		if err := os.Chtimes(file, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := start(t, "open: true\n", "--data", data)
+	logged(t, again, "removed content that no repository holds", "blobs=1 bytes=4")
+	if _, err := os.Stat(lost); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what nobody holds is there: %v", err)
+	}
+	if _, err := os.Stat(young); err != nil {
+		t.Errorf("what somebody may be about to link: %v", err)
+	}
+	newClient(t, again, nil).holds(t, "app", held)
 }

@@ -233,3 +233,30 @@ func TestFullDiskCanBeCleanedUp(t *testing.T) {
 	}
 	c.push(t, "app", randomBytes(1000))
 }
+
+// TestFullDiskIsFreedByDeletes: a push that finds no space has what is deleted
+// removed, so that one that comes later finds some.
+func TestFullDiskIsFreedByDeletes(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t)
+	s := start(t, "open: true\nregistry: {free_after: 0s}\n", "--data", filepath.Join(disk, "data"))
+	f := &fullDisk{client: newClient(t, s, nil), server: s}
+	old := randomBytes(4 << 20)
+	f.push(t, "app", old)
+	filler := filepath.Join(disk, "filler")
+	fill(t, filler, 6<<20)
+	for n := 0; f.pushBlob(t); n++ {
+		if n > 20 {
+			t.Fatal("the disk does not get full")
+		}
+	}
+	if err := os.Truncate(filler, 6<<20-(256<<10)); err != nil { // a delete takes a little
+		t.Fatal(err)
+	}
+	f.want(t, http.StatusAccepted, http.MethodDelete, "/v2/app/blobs/"+digestOf(old), nil)
+	eventually(t, "space that a push needs to be freed", func() bool {
+		f.pushBlob(t)
+		return hasLine(s.Log(), "removed content that no repository holds", "blobs=1 bytes=4194304")
+	})
+	f.readable(t)
+}

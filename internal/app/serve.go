@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"time"
 
+	"github.com/moorgate/moorgate/internal/blob"
 	"github.com/moorgate/moorgate/internal/blob/disk"
 	hotblob "github.com/moorgate/moorgate/internal/blob/hot"
 	"github.com/moorgate/moorgate/internal/config"
@@ -25,41 +27,54 @@ func Serve(ctx context.Context, src Source, log *slog.Logger, out io.Writer) (*S
 	s := newServer(config.Serve, src, log)
 	var api *distapi.API
 	var store meta.Store
+	var blobs *gc.Blobs
 	return s.open(
-		func() (err error) { api, store, err = s.openRegistry(ctx); return err },
+		func() (err error) { api, store, blobs, err = s.openRegistry(ctx); return err },
 		s.openTLS,
 		func() error { return s.listen(ctx) },
 		// Last, for it may make a first user, whose password is shown only once: a
 		// start that fails must not.
 		func() error {
-			return s.openDoors(ctx, doors{next: api, sessions: api, store: store, ready: ready(store), out: out})
+			return s.openDoors(ctx, doors{next: &relief{api, blobs.Wake}, sessions: api, store: store, ready: ready(store), out: out})
 		},
 	)
 }
 
-// openRegistry opens the data directory and the stores in it.
-func (s *Server) openRegistry(ctx context.Context) (*distapi.API, meta.Store, error) {
+// openRegistry opens the data directory, the stores in it, and what cleans up there.
+func (s *Server) openRegistry(ctx context.Context) (*distapi.API, meta.Store, *gc.Blobs, error) {
 	store, err := s.openData(ctx, "registry.db")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	files, err := disk.Open(disk.Config{Dir: s.cfg.Data})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	// The data directory is ours alone, and so are both stores.
 	store = hotmeta.New(store)
 	blobs := hotblob.New(files)
-	janitor := &gc.Uploads{
-		Blobs: blobs, Meta: store, Log: s.log, Now: time.Now,
-		Every: 10 * time.Minute, Expiry: s.cfg.Limits.UploadExpiry,
-	}
-	s.tasks = append(s.tasks, janitor.Run)
+	unheld := s.openJanitor(blobs, store)
 	reg := registry.New(blobs, store, registry.Options{
 		Sparse: s.cfg.Registry.Sparse, NoDelete: !s.cfg.Registry.Delete,
 		UploadsPerOwner: s.cfg.Limits.UploadsPerUser, UploadExpiry: s.cfg.Limits.UploadExpiry,
+		FreeAfter: s.cfg.Registry.FreeAfter,
 	})
-	return &distapi.API{Registry: reg}, store, nil
+	return &distapi.API{Registry: reg}, store, unheld, nil
+}
+
+// openJanitor makes what cleans up in two stores while the server runs.
+func (s *Server) openJanitor(blobs blob.Store, store meta.Store) *gc.Blobs {
+	uploads := &gc.Uploads{
+		Blobs: blobs, Meta: store, Log: s.log, Now: time.Now,
+		Every: 10 * time.Minute, Expiry: s.cfg.Limits.UploadExpiry,
+	}
+	unheld := gc.NewBlobs(blobs, store, gc.BlobsOptions{
+		Log: s.log, Every: time.Minute, Now: time.Now, FreeAfter: s.cfg.Registry.FreeAfter,
+		SweepEvery: 24 * time.Hour, Pause: 20 * time.Millisecond,
+		Jitter: func() time.Duration { return rand.N(time.Hour) }, //nolint:gosec // nothing secret
+	})
+	s.tasks = append(s.tasks, uploads.Run, unheld.Run, unheld.RunSweeps)
+	return unheld
 }
 
 // openData takes the data directory and opens the database in it.

@@ -68,8 +68,9 @@ type Upstream struct {
 
 // Registry says how the registry treats content.
 type Registry struct {
-	Sparse bool `yaml:"sparse"` // take manifests that name content the repository lacks
-	Delete bool `yaml:"delete"` // allow deleting manifests, tags and blobs
+	Sparse    bool          `yaml:"sparse"`     // take manifests that name content the repository lacks
+	Delete    bool          `yaml:"delete"`     // allow deleting manifests, tags and blobs
+	FreeAfter time.Duration `yaml:"free_after"` // how long content stays that no repository holds any more; 0: until the next look
 }
 
 // Limits bound what clients may use.
@@ -102,7 +103,7 @@ func Default() Config {
 		Listen:   "127.0.0.1:5000",
 		Data:     "./moorgate-data",
 		Token:    defaultTokens(),
-		Registry: Registry{Delete: true},
+		Registry: Registry{Delete: true, FreeAfter: time.Hour},
 		Limits: Limits{
 			IdleTimeout:    2 * time.Minute,
 			HeaderTimeout:  10 * time.Second,

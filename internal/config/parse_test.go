@@ -52,7 +52,7 @@ upstreams:
   - {url: "http://registry:5000", timeout: 1m, realms: auth.example.com}
   - {prefix: team, url: "unix:/run/r.sock", pass_credentials: true}
 trusted_proxies: 10.1.2.3/8
-registry: {sparse: true, delete: false}
+registry: {sparse: true, delete: false, free_after: 36h}
 limits:
   idle_timeout: 90s
   uploads_per_user: 1_000
@@ -89,7 +89,7 @@ log: {level: warn, format: json, access: false}
 		{Config: upstream.Config{URL: "http://registry:5000", Timeout: time.Minute, Realms: []string{"auth.example.com"}}},
 		{Prefix: "team", Config: upstream.Config{URL: "unix:/run/r.sock", PassCredentials: true}},
 	}
-	want.Registry = config.Registry{Sparse: true}
+	want.Registry = config.Registry{Sparse: true, FreeAfter: 36 * time.Hour}
 	want.Limits.IdleTimeout, want.Limits.UploadsPerUser = 90*time.Second, 1000
 	want.Health.Listen = "127.0.0.1:5001"
 	want.Log = config.Log{Level: "warn", Format: "json"}

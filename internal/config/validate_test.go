@@ -32,6 +32,8 @@ func TestValidateReportsTheContent(t *testing.T) {
 		"health, both at any port":       {"", "listen: 127.0.0.1:0\nhealth: {listen: 127.0.0.1:0}\n", nil},
 		"tokens out of bounds":           {"", "token:\n  service: ''\n  issuer: ''\n  algorithm: HS256\n  ttl: 4s\n  refresh_ttl: 1s\n  challenge: digest\n  rotate_overlap: -1s\n", []string{"line 2: token.service: ", "line 3: token.issuer: ", `line 4: token.algorithm: "HS256" is not one of ES256, RS256, EdDSA`, `line 7: token.challenge: "digest" is not`, "line 5: token.ttl: 4s is too short", "line 6: token.refresh_ttl: 1s is too short", "line 8: token.rotate_overlap: -1s is too short"}},
 		"tokens that live too long":      {"", "token: {ttl: 61m}\n", []string{"line 1: token.ttl: 1h1m0s is too long"}},
+		"content is freed at once":       {"", "registry: {free_after: 0}\n", nil},
+		"content is freed before":        {"", "registry: {free_after: -1s}\n", []string{"line 1: registry.free_after: -1s is too short, at least 0s"}},
 		"the shortest and longest token": {"", "token: {ttl: 5s, refresh_ttl: 0}\n", nil},
 		"services": {
 			config.Token, "login: [{htpasswd: {file: x}}]\ntoken:\n  services:\n    - {name: a}\n    - {name: a}\n    - {keys: pem}\n",

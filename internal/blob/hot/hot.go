@@ -23,7 +23,7 @@ const (
 	overhead   = 512      // of an entry besides its content, about
 )
 
-// Store keeps small content that was read or pushed.
+// Store keeps small content that was read.
 type Store struct {
 	blob.Store
 	memory *memory
@@ -72,28 +72,15 @@ func (s *Store) Upload(ctx context.Context, st blob.State) (blob.Upload, error) 
 	return &upload{Upload: u, store: s}, nil
 }
 
-// upload is one whose content is kept when it is stored.
+// upload is one that others must not keep before it is stored.
 type upload struct {
 	blob.Upload
 	store *Store
 }
 
-// Commit is that of blob.Upload.
+// Commit is that of blob.Upload. It lets nobody keep what they read meanwhile: when
+// it fails, that may be gone again.
 func (u *upload) Commit(ctx context.Context, d oci.Digest) error {
-	if err := u.commit(ctx, d); err != nil {
-		return err
-	}
-	// Whoever pushes a small one, or somebody else, will soon pull it. That it
-	// cannot be read now is told to those who do.
-	if content, _, err := u.store.Open(ctx, d); err == nil {
-		_ = content.Close() // it was only read
-	}
-	return nil
-}
-
-// commit lets nobody keep what they read meanwhile: when it fails, that may be
-// gone again.
-func (u *upload) commit(ctx context.Context, d oci.Digest) error {
 	defer u.store.memory.change(d)()
 	err := u.Upload.Commit(ctx, d)
 	if err != nil && !errors.Is(err, blob.ErrMismatch) { // which stores nothing

@@ -166,6 +166,7 @@ func TestAPushThatDoesNotMatchDropsNothing(t *testing.T) {
 	t.Parallel()
 	s, b := open(t)
 	d := blobtest.Put(t, s, []byte("content"))
+	get(t, s, d)
 	b.opened = func(r io.ReadSeekCloser) io.ReadSeekCloser { t.Error("it was dropped"); return r }
 	u, err := s.Upload(t.Context(), blobtest.NewState(oci.SHA256))
 	if err != nil {

@@ -69,7 +69,7 @@ func (r *rig) start() {
 // with repositories of their own.
 func (r *rig) turn(t *testing.T, how breaking, load load) {
 	t.Helper()
-	r.t, r.breaker, r.workers = t, &breaker{breaking: how}, nil
+	r.t, r.breaker, r.workers = t, &breaker{breaking: how, root: filepath.Dir(r.data)}, nil
 	r.mounted.SetHook(r.breaker.hook)
 	for range workers {
 		repo := fmt.Sprintf("team%d/app", len(r.all))

@@ -115,19 +115,22 @@ func (w *worker) documented(err error) error {
 		return fmt.Errorf("an answer without an error in it: %w", err)
 	}
 	got := fmt.Sprint(status.Status, " ", list.Errors[0].Code)
-	if want := answers(w.breaker.fault); !slices.Contains(want, got) {
+	if want := w.breaker.answers(); !slices.Contains(want, got) {
 		return fmt.Errorf("an answer that is not one of %q: %w", want, err)
 	}
 	return nil
 }
 
 // answers returns status and code of what may be answered. Where a sync loses what
-// was written, the session of an upload may be gone.
-func answers(fault faultfs.Fault) []string {
+// was written, the session of an upload may be gone. Where nothing can be written in
+// place, there may be no telling whether a commit was one.
+func (b breaking) answers() []string {
 	switch {
-	case fault.Errno == syscall.ENOSPC:
+	case b.copies:
+		return []string{"507 UNAVAILABLE", "500 UNKNOWN", "503 UNAVAILABLE"}
+	case b.fault.Errno == syscall.ENOSPC:
 		return []string{"507 UNAVAILABLE"}
-	case fault.Outcome == faultfs.Lost:
+	case b.fault.Outcome == faultfs.Lost:
 		return []string{"500 UNKNOWN", "503 UNAVAILABLE", "404 BLOB_UPLOAD_UNKNOWN"}
 	default:
 		return []string{"500 UNKNOWN", "503 UNAVAILABLE"}

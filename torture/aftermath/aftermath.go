@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/moorgate/moorgate/internal/blob"
 	"github.com/moorgate/moorgate/internal/blob/disk"
 	"github.com/moorgate/moorgate/internal/gc"
 	"github.com/moorgate/moorgate/internal/meta"
@@ -25,13 +26,13 @@ import (
 type Found struct {
 	Uploads int             // how many unfinished uploads the janitor removed
 	Blobs   map[string]bool // digests of the blobs on the disk
-	Orphans []string        // those of them that no repository holds
+	Freed   int             // how many blobs the janitor removed, as no repository held them
 }
 
 // Check opens the stores in the data directory dir, lets the janitor work as it
 // would in two days, and looks at the files. The error, of several parts, says
-// what it left behind, and which blobs have other content than their name says. No
-// server may run in dir.
+// what it left behind, of uploads and of blobs that no repository holds, and which
+// blobs have other content than their name says. No server may run in dir.
 func Check(ctx context.Context, dir string) (found Found, err error) {
 	blobs, err := disk.Open(disk.Config{Dir: dir})
 	if err != nil {
@@ -42,20 +43,30 @@ func Check(ctx context.Context, dir string) (found Found, err error) {
 		return found, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	later := func() time.Time { return time.Now().Add(48 * time.Hour) }
-	janitor := gc.Uploads{Blobs: blobs, Meta: store, Log: slog.New(slog.DiscardHandler), Now: later, Expiry: time.Hour}
-	if found.Uploads, err = janitor.Once(ctx); err != nil {
+	if err := clean(ctx, blobs, store, &found); err != nil {
 		return found, fmt.Errorf("janitor: %w", err)
 	}
-	var wrong, failed error
+	var wrong error
 	found.Blobs, wrong = whole(dir)
-	found.Orphans, failed = orphans(ctx, store, found.Blobs)
-	return found, errors.Join(noneLeft(dir), wrong, failed)
+	return found, errors.Join(noneLeft(dir), wrong, allHeld(ctx, store, found.Blobs))
 }
 
-// orphans returns the digests that no repository holds.
-func orphans(ctx context.Context, store meta.Store, digests map[string]bool) (free []string, err error) {
-	err = store.View(ctx, func(tx meta.Tx) error {
+// clean lets all that cleans up work once, in two days.
+func clean(ctx context.Context, blobs blob.Store, store meta.Store, found *Found) error {
+	log, later := slog.New(slog.DiscardHandler), func() time.Time { return time.Now().Add(48 * time.Hour) }
+	uploads := gc.Uploads{Blobs: blobs, Meta: store, Log: log, Now: later, Expiry: time.Hour}
+	unheld := gc.NewBlobs(blobs, store, gc.BlobsOptions{Log: log, Now: later, FreeAfter: time.Hour})
+	n, failed := uploads.Once(ctx)
+	due, err1 := unheld.Once(ctx)
+	lost, err2 := unheld.Sweep(ctx)
+	found.Uploads, found.Freed = n, due.Blobs+lost.Blobs
+	return errors.Join(failed, err1, err2)
+}
+
+// allHeld returns an error that names the digests that no repository holds.
+func allHeld(ctx context.Context, store meta.Store, digests map[string]bool) error {
+	var free []string
+	err := store.View(ctx, func(tx meta.Tx) error {
 		free = nil
 		for d := range digests {
 			holders, err := tx.BlobHolders(oci.Digest(d), "", 1)
@@ -68,7 +79,10 @@ func orphans(ctx context.Context, store meta.Store, digests map[string]bool) (fr
 		}
 		return nil
 	})
-	return free, err
+	if err == nil && len(free) > 0 {
+		err = fmt.Errorf("blobs that nobody holds stay: %q", free)
+	}
+	return err
 }
 
 // noneLeft returns an error if there are files of uploads.

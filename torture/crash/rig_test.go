@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -22,8 +23,9 @@ import (
 	"github.com/moorgate/moorgate/torture/world"
 )
 
-// settings are those of the server: what is cut off by a stop is cut off soon.
-const settings = "open: true\nlog: {access: false}\nlimits: {stop_timeout: 1s}\n"
+// settings are those of the server: what is cut off by a stop is cut off soon, and what
+// nobody holds any more is removed at each start.
+const settings = "open: true\nlog: {access: false}\nlimits: {stop_timeout: 1s}\nregistry: {free_after: 0s}\n"
 
 // patience bounds what has to come to an end on a machine that is busy.
 const patience = 5 * time.Minute
@@ -131,7 +133,7 @@ func (r *rig) wantKilled(s *testserver.Server) {
 }
 
 // litter leaves n uploads that have expired: half of them sessions, half of them
-// files that no session knows.
+// files that no session knows; and some blobs that were stored and never linked.
 func (r *rig) litter(n int) {
 	t := r.t
 	t.Helper()
@@ -146,25 +148,45 @@ func (r *rig) litter(n int) {
 	defer store.Close() //nolint:errcheck // what it should hold is committed
 	old := time.Now().Add(-48 * time.Hour)
 	for range n {
-		id := "litter-" + client.Digest(client.Random(8))[len("sha256:"):][:20]
-		up, err := blobs.Upload(t.Context(), blob.State{ID: id, Algorithm: oci.SHA256})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = up.Append(t.Context(), bytes.NewReader(client.Random(1000)))
-		state, err2 := up.State()
-		if err := errors.Join(err, err2, up.Close(), os.Chtimes(filepath.Join(r.data, "uploads", id), old, old)); err != nil {
-			t.Fatal(err)
-		}
+		session := r.upload(blobs, old)
 		if r.random.IntN(2) == 0 {
 			continue
 		}
-		session := meta.Upload{Repo: "litter", State: state, StartedAt: old, ExpiresAt: old}
 		if err := store.UpdateRelaxed(t.Context(), func(tx meta.Tx) error { return tx.SaveUpload(session) }); err != nil {
 			t.Fatal(err)
 		}
 	}
+	for range n / 20 {
+		content := client.Random(1000)
+		up, err := blobs.Upload(t.Context(), blob.State{ID: litterID(), Algorithm: oci.SHA256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = up.Append(t.Context(), bytes.NewReader(content))
+		if err := errors.Join(err, up.Commit(t.Context(), oci.Digest(client.Digest(content)))); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
+
+// upload leaves the bytes of an upload that was begun at old, and returns a session for
+// it that has expired.
+func (r *rig) upload(blobs *disk.Store, old time.Time) meta.Upload {
+	r.t.Helper()
+	id := litterID()
+	up, err := blobs.Upload(r.t.Context(), blob.State{ID: id, Algorithm: oci.SHA256})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = up.Append(r.t.Context(), bytes.NewReader(client.Random(1000)))
+	state, err2 := up.State()
+	if err := errors.Join(err, err2, up.Close(), os.Chtimes(filepath.Join(r.data, "uploads", id), old, old)); err != nil {
+		r.t.Fatal(err)
+	}
+	return meta.Upload{Repo: "litter", State: state, StartedAt: old, ExpiresAt: old}
+}
+
+func litterID() string { return "litter-" + hex.EncodeToString(client.Random(10)) }
 
 // restart starts the server after it was killed, now and then by way of a start
 // that is killed, too.
@@ -177,7 +199,7 @@ func (r *rig) restart() *client.Client {
 }
 
 // finish stops the server and looks at what it leaves behind: nothing of uploads,
-// whole files, and one for each blob that was acknowledged.
+// whole files, and one for each blob that a repository holds.
 func (r *rig) finish(worlds ...*world.World) {
 	t := r.t
 	t.Helper()
@@ -188,7 +210,7 @@ func (r *rig) finish(worlds ...*world.World) {
 	if err != nil {
 		t.Error(err)
 	}
-	t.Logf("the janitor removed %d uploads; %d blobs are held, %d by nobody", found.Uploads, len(found.Blobs)-len(found.Orphans), len(found.Orphans))
+	t.Logf("at the end the janitor removed %d uploads, and %d blobs that nobody held; %d stay", found.Uploads, found.Freed, len(found.Blobs))
 	for _, w := range worlds {
 		for d := range w.Blobs {
 			if !found.Blobs[d] {

@@ -11,6 +11,8 @@ LOG := $(CURDIR)/.cache/log
 # A package that takes longer than the timeout hangs.
 GOTEST := go test -race -shuffle=on -timeout=10m
 FUZZTIME ?= 5s
+# What each request passes.
+HOTPATHS := ./internal/route ./internal/access ./internal/authn ./internal/token ./internal/app
 TIME ?= 20m
 TIMEOUT ?= 4h
 
@@ -38,7 +40,7 @@ test: packages clients peers program ## Install what the tests need, run all of 
 	@mkdir -p $(LOG)
 	rm -f $(LOG)/*.log
 	start=$$SECONDS code=0
-	$(MAKE) --no-print-directory --keep-going unit e2e conformance fuzz || code=$$?
+	$(MAKE) --no-print-directory --keep-going unit e2e conformance fuzz benchmarks || code=$$?
 	cd $(LOG)
 	echo
 	echo "== summary"
@@ -83,9 +85,15 @@ torture: program go ## Load the server and kill it, for TIME (20m) each test
 
 .PHONY: bench
 bench: peers program go ## Measure moorgate beside other registries: bench/RESULTS.md
-	scripts/packages.sh nginx wrk
+	@scripts/packages.sh nginx wrk strace
 	go build -o $(BIN)/bench ./bench
-	$(BIN)/bench -out bench/RESULTS.md $(BENCHFLAGS)
+	$(BIN)/bench -bin $(BIN) $(BENCHFLAGS)
+
+.PHONY: benchmarks
+benchmarks: program ## Run each benchmark of the hot paths once: do they still work?
+	@mkdir -p $(LOG)
+	# Built as the program is, so that little is built twice; lint runs vet.
+	CGO_ENABLED=0 go test -trimpath -vet=off -run='^$$' -bench=. -benchtime=1x -timeout=10m $(HOTPATHS) 2>&1 | tee $(LOG)/benchmarks.log
 
 .PHONY: lint
 lint: $(LINTERS:%=$(BIN)/%) ## Check format, code, modules and known vulnerabilities

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,10 +22,10 @@ type client struct {
 	http   *http.Client
 }
 
-func newClient(base string, header http.Header) *client {
+func newClient(base string, header http.Header, secure *tls.Config) *client {
 	return &client{base: base, header: header, http: &http.Client{Timeout: 5 * time.Minute, Transport: &http.Transport{
 		MaxIdleConnsPerHost: 64, WriteBufferSize: 256 << 10, ReadBufferSize: 256 << 10, DisableCompression: true,
-		DialContext: (&net.Dialer{}).DialContext,
+		DialContext: (&net.Dialer{}).DialContext, TLSClientConfig: secure, // HTTP/1.1, as over plain TCP
 	}}}
 }
 

@@ -27,6 +27,9 @@ type guard int
 // bearer is a guard by tokens of our own.
 const bearer guard = -1
 
+// lightGuard is the one that costs least.
+const lightGuard guard = 5
+
 func (g guard) String() string {
 	switch g {
 	case 0:
@@ -64,7 +67,7 @@ func (s *server) signIn(ctx context.Context) error {
 		return nil
 	}
 	var text bytes.Buffer
-	if _, err := newClient(s.base, basic()).do(ctx, http.StatusOK, http.MethodGet, tokenPath, http.NoBody, 0, nil, &text); err != nil {
+	if _, err := newClient(s.base, basic(), s.tls).do(ctx, http.StatusOK, http.MethodGet, tokenPath, http.NoBody, 0, nil, &text); err != nil {
 		return err
 	}
 	var answer struct {
@@ -80,7 +83,7 @@ func (b *bench) htpasswd(g guard) string {
 	return filepath.Join(b.dir, fmt.Sprintf("htpasswd.%d", int(g)))
 }
 
-// writeHtpasswd makes the password files of all guards.
+// writeHtpasswd makes the password files of guards.
 func (b *bench) writeHtpasswd(list ...guard) error {
 	for _, g := range list {
 		hash, err := bcrypt.GenerateFromPassword([]byte(password), int(g))

@@ -2,8 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -13,19 +13,22 @@ import (
 
 // result is what one run of a scenario on a server came to.
 type result struct {
-	rate   float64       // in the unit of the scenario, such as requests or MiB per second
+	value  float64       // in the unit of the scenario
 	cpu    time.Duration // of the server, for one operation
 	memory int64         // of the server at its end, bytes
 	p99    time.Duration // of an operation; 0 if it was not measured
 }
 
 // wrk sends the same request over and over, on so many connections, for so long.
-func wrk(ctx context.Context, url string, header http.Header, connections int, long time.Duration) (rate float64, p99 time.Duration, err error) {
-	args := []string{"--latency", "--threads", "1", "--connections", strconv.Itoa(connections), "--duration", fmt.Sprintf("%ds", int(long.Seconds()))}
-	for name, values := range header {
+func wrk(ctx context.Context, program string, q question, connections int, long time.Duration) (rate float64, p99 time.Duration, err error) {
+	args := []string{
+		"--latency", "--threads", "1", "--timeout", "60s",
+		"--connections", strconv.Itoa(connections), "--duration", fmt.Sprintf("%ds", int(long.Seconds())),
+	}
+	for name, values := range q.header {
 		args = append(args, "--header", name+": "+values[0])
 	}
-	out, err := exec.CommandContext(ctx, "wrk", append(args, url)...).CombinedOutput() //nolint:gosec // wrk, at an address of ours
+	out, err := exec.CommandContext(ctx, program, append(args, q.url)...).CombinedOutput() //nolint:gosec // wrk, at an address of ours
 	if err != nil {
 		return 0, 0, fmt.Errorf("wrk: %w: %s", err, out)
 	}
@@ -56,39 +59,41 @@ func readWrk(out string) (rate float64, p99 time.Duration, err error) {
 	return rate, p99, err
 }
 
-// repeat does something on so many workers until the time is over, and returns how
-// often it was done in a second. What has begun is finished.
-func repeat(ctx context.Context, workers int, long time.Duration, do func(ctx context.Context, worker, i int) error) (float64, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// repeat does something on so many workers until the time is over, each at least
+// once, and returns how often it was done in a second. What has begun is finished.
+func repeat(ctx context.Context, workers int, long time.Duration, do func(ctx context.Context, worker, i int) error) (rate float64, p99 time.Duration, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var (
-		mu    sync.Mutex
-		first error
-		done  int
-		all   sync.WaitGroup
+		mu   sync.Mutex
+		took []time.Duration
+		wait sync.WaitGroup
 	)
 	begun := time.Now()
 	for w := range workers {
-		all.Go(func() {
-			for i := 0; time.Since(begun) < long && ctx.Err() == nil; i++ {
-				err := do(ctx, w, i)
-				mu.Lock()
-				if err != nil && first == nil {
-					first = err
-					cancel()
+		wait.Go(func() {
+			for i := 0; (i == 0 || time.Since(begun) < long) && ctx.Err() == nil; i++ {
+				began := time.Now()
+				if err := do(ctx, w, i); err != nil {
+					cancel(err) // the first one counts
+					return
 				}
-				done++
+				mu.Lock()
+				took = append(took, time.Since(began))
 				mu.Unlock()
 			}
 		})
 	}
-	all.Wait()
-	return float64(done) / time.Since(begun).Seconds(), first
+	wait.Wait()
+	if ctx.Err() != nil {
+		return 0, 0, context.Cause(ctx)
+	}
+	return float64(len(took)) / time.Since(begun).Seconds(), percentile99(took), nil
 }
 
-// measure runs a load on a server and adds what that used up. operations tells
-// how many operations a rate is, for a run of that time.
-func measure(s *server, load func() (rate float64, p99 time.Duration, err error), perSecond float64) (result, error) {
+// measure runs a load on a server and adds what that used up. The value is the
+// rate of the load, times the units in one operation.
+func measure(s *server, load func() (rate float64, p99 time.Duration, err error), units float64) (result, error) {
 	before, err := usageOf(s.processes)
 	if err != nil {
 		return result{}, err
@@ -103,9 +108,11 @@ func measure(s *server, load func() (rate float64, p99 time.Duration, err error)
 	if err != nil {
 		return result{}, err
 	}
-	r := result{rate: rate * perSecond, p99: p99, memory: after.memory}
-	if operations := rate * took; operations > 0 {
-		r.cpu = time.Duration(float64(after.cpu-before.cpu) / operations)
+	if rate <= 0 {
+		return result{}, errors.New("nothing was done in the time there was")
 	}
-	return r, nil
+	return result{
+		value: rate * units, p99: p99, memory: after.memory,
+		cpu: time.Duration(float64(after.cpu-before.cpu) / (rate * took)),
+	}, nil
 }

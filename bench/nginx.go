@@ -23,7 +23,7 @@ func (b *bench) nginxBeforeRegistry(s *server) error {
   upstream docker-registry { server %s; }
   map $upstream_http_docker_distribution_api_version $docker_distribution_api_version { '' 'registry/2.0'; }
   server {
-    listen %s;
+    listen %s%s
     client_max_body_size 0;
     chunked_transfer_encoding on;
     location /v2/ {
@@ -37,14 +37,14 @@ func (b *bench) nginxBeforeRegistry(s *server) error {
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_read_timeout 900;
     }
-  }`, strings.TrimPrefix(inner.base, "http://"), addr, auth)
+  }`, strings.TrimPrefix(inner.base, "http://"), addr, b.nginxTLS(s), auth)
 	})
 }
 
 // nginxFiles serves the files of the content as they are.
 func (b *bench) nginxFiles(s *server) error {
 	return b.nginx(s, func(addr string) string {
-		return fmt.Sprintf("\n  server { listen %s; root %q; sendfile on; tcp_nopush on; default_type application/octet-stream; }", addr, b.files)
+		return fmt.Sprintf("\n  server { listen %s%s root %q; sendfile on; tcp_nopush on; default_type application/octet-stream; }", addr, b.nginxTLS(s), b.files)
 	})
 }
 
@@ -75,5 +75,13 @@ http {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(file, []byte(config), 0o644)); err != nil { //nolint:gosec // no secret
 		return err
 	}
-	return s.run(addr, dir, nil, "nginx", "-c", file)
+	return s.run(&process{dir: dir, path: "nginx", args: []string{"-c", file}, addr: addr})
+}
+
+// nginxTLS is the rest of a line that begins with "listen".
+func (b *bench) nginxTLS(s *server) string {
+	if s.tls == nil {
+		return ";"
+	}
+	return fmt.Sprintf(" ssl; ssl_certificate %q; ssl_certificate_key %q;", b.certificate().Cert, b.certificate().Key)
 }

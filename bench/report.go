@@ -1,101 +1,120 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 )
 
-// report is the table of all results, in Markdown.
+// report is all that was measured, in Markdown.
 type report struct {
-	text bytes.Buffer
+	head     string // the machine, the commit
+	outcomes []*outcome
 }
 
 func newReport(b *bench) *report {
-	r := &report{}
-	fmt.Fprintf(&r.text, "# Results\n\n%s, commit %s. %s, %d processors, %s. %d rounds of %s each; servers alternate; client and server share the machine.\n",
-		time.Now().UTC().Format("2006-01-02"), commit(), cpuModel(), runtime.NumCPU(), runtime.Version(), b.rounds, b.long)
-	r.text.WriteString("\nRates are medians, with the lowest and the highest. CPU is what the server used for one operation (all its processes), memory its proportional set size afterwards. The ratio is ours to theirs: above 1 we are faster.\n")
-	return r
+	return &report{head: fmt.Sprintf("%s, commit %s. %s, %d processors, %s. %d rounds of %s each; servers alternate, and each round begins with the next one; client and server share the machine.\n",
+		time.Now().UTC().Format(time.DateOnly), commit(), cpuModel(), runtime.NumCPU(), runtime.Version(), b.rounds, b.long)}
 }
 
-// add adds a scenario, and shows it.
-func (r *report) add(out io.Writer, sc scenario, g guard, measured map[string][]result) {
+func (r *report) add(o *outcome) { r.outcomes = append(r.outcomes, o) }
+
+// legend says how to read the tables.
+const legend = "\nValues are medians. The spread is from the lowest to the highest, as a part of the median. The ratio says how many times better we are: above 1 it is us. " +
+	"CPU is what the server used for one operation (all its processes), memory its proportional set size afterwards, or the most of it where memory is what is measured.\n"
+
+// text is the whole report. One that is not complete says so.
+func (r *report) text(complete bool) string {
 	var t strings.Builder
-	fmt.Fprintf(&t, "\n## %s, %s\n\n| server | %s | lowest, highest | ratio | p99 | CPU | memory |\n|---|--:|--:|--:|--:|--:|--:|\n", sc.name, g, sc.unit)
-	ours := median(measured["moorgate"], func(m result) float64 { return m.rate })
-	for _, k := range kinds() {
-		list := measured[k.name]
+	t.WriteString("# Results\n\n" + r.head)
+	if !complete {
+		t.WriteString("\n**Incomplete: this run is under way, or it was cut off.**\n")
+	}
+	t.WriteString(r.failureList() + r.summary() + legend)
+	for _, o := range r.outcomes {
+		t.WriteString(o.table())
+	}
+	return t.String()
+}
+
+// failureList names what failed, if anything did.
+func (r *report) failureList() string {
+	var t strings.Builder
+	for _, o := range r.outcomes {
+		for _, f := range o.failures {
+			first, _, _ := strings.Cut(f.err.Error(), "\n")
+			fmt.Fprintf(&t, "- %s: %s: `%s`\n", o.title(), f.server, strings.ReplaceAll(first, "`", "'"))
+		}
+	}
+	if t.Len() == 0 {
+		return ""
+	}
+	return "\n## Failed\n\n" + t.String()
+}
+
+// failure is the error of the run, if anything failed.
+func (r *report) failure() error {
+	n := 0
+	for _, o := range r.outcomes {
+		n += len(o.failures)
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of the measurements failed", n)
+}
+
+// table is one scenario with one way to sign in.
+func (o *outcome) table() string {
+	var t strings.Builder
+	fmt.Fprintf(&t, "\n## %s\n\n| server | %s | spread | ratio | p99 | CPU | memory |\n|---|--:|--:|--:|--:|--:|--:|\n", o.title(), o.unit)
+	ours := median(o.measured[moorgate], value)
+	for _, k := range o.kinds {
+		list := o.measured[k.name]
 		if len(list) == 0 {
+			fmt.Fprintf(&t, "| %s | failed | | | | | |\n", k.name)
 			continue
 		}
-		rate := func(m result) float64 { return m.rate }
-		mid := median(list, rate)
-		low := slices.MinFunc(list, func(a, b result) int { return compare(a.rate, b.rate) }).rate
-		high := slices.MaxFunc(list, func(a, b result) int { return compare(a.rate, b.rate) }).rate
-		fmt.Fprintf(&t, "| %s | %s | %s, %s | %.2f | %s | %s | %d MiB |\n", k.name, number(mid), number(low), number(high), ours/mid,
-			short(median(list, func(m result) float64 { return float64(m.p99) })), short(median(list, func(m result) float64 { return float64(m.cpu) })),
-			int64(median(list, func(m result) float64 { return float64(m.memory) }))>>20)
+		theirs := median(list, value)
+		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s |\n", k.name, number(theirs), percent(spread(list, value)),
+			ratio(o.better(ours, theirs)), short(median(list, p99)), milliseconds(median(list, cpu)), mebibytes(median(list, memory)))
 	}
-	_, _ = io.WriteString(out, t.String())
-	r.text.WriteString(t.String())
+	return t.String()
 }
 
-func compare(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
+// better is how many times better a value is than another one; false if there is
+// no answer.
+func (sc *scenario) better(one, other float64) (float64, bool) {
+	if sc.less {
+		one, other = other, one
 	}
+	return one / other, one > 0 && other > 0
 }
 
-func median(list []result, of func(result) float64) float64 {
-	if len(list) == 0 {
-		return 0
+func ratio(v float64, ok bool) string {
+	if !ok {
+		return dash
 	}
-	var values []float64
-	for _, m := range list {
-		values = append(values, of(m))
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	return number(v)
 }
 
-func number(v float64) string {
-	if v >= 100 {
-		return fmt.Sprintf("%.0f", v)
+// write writes the file, if there is one to write.
+func (r *report) write(path string, complete bool) error {
+	if path == "" {
+		return nil
 	}
-	return fmt.Sprintf("%.1f", v)
+	part := path + ".part"
+	return errors.Join(
+		os.WriteFile(part, []byte(r.text(complete)), 0o644), //nolint:gosec // for everybody to read
+		os.Rename(part, path),
+	)
 }
 
-// short shows nanoseconds.
-func short(ns float64) string {
-	d := time.Duration(ns)
-	switch {
-	case d == 0:
-		return "–"
-	case d < time.Millisecond:
-		return d.Round(time.Microsecond).String()
-	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
-	default:
-		return d.Round(10 * time.Millisecond).String()
-	}
-}
-
-func (r *report) write(path string) error {
-	return os.WriteFile(path, r.text.Bytes(), 0o644) //nolint:gosec // for everybody to read
-}
-
+// commit names the commit that is measured: that of the working directory.
 func commit() string {
 	out, err := exec.Command("git", "describe", "--always", "--dirty").Output() //nolint:noctx // short
 	if err != nil {

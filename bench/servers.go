@@ -5,96 +5,68 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 )
-
-// server is a registry, or something beside which one is measured.
-type server struct {
-	name      string
-	base      string // http://host:port
-	guard     guard
-	token     string // of a guard by tokens
-	processes []*process
-	dir       string // what it keeps
-	content   string // what a registry of others serves instead of its own; "" for that
-	behind    *server
-}
-
-// innermost is the server that keeps the content, and guards nothing if another one
-// stands before it.
-func (s *server) innermost() *server {
-	if s.behind == nil {
-		return s
-	}
-	return s.behind.innermost()
-}
-
-// own reports whether it is a "moorgate serve".
-func (s *server) own() bool {
-	return len(s.processes) > 0 && slices.Contains(s.processes[0].cmd.Args, "serve") && filepath.Base(s.processes[0].cmd.Path) == "moorgate"
-}
-
-func (s *server) stop() {
-	for _, p := range s.processes {
-		p.stop()
-	}
-}
-
-func (s *server) client() *client { return newClient(s.base, s.header()) }
-
-// run starts one more program of the server, and waits until it listens on addr.
-func (s *server) run(addr, dir string, env []string, name string, args ...string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // nginx reads it as another user
-		return err
-	}
-	p, err := startProcess(dir, env, name, args...)
-	if err != nil {
-		return err
-	}
-	s.processes = append(s.processes, p)
-	s.base = "http://" + addr
-	return p.await(addr)
-}
 
 // kind is a way to start a server in a directory of its own.
 type kind struct {
 	name  string
 	start func(b *bench, s *server) error
 	ours  bool
-	store bool // the content is in a "moorgate serve"
-	plain bool // a limit: it serves files, and nobody can push
+	store bool  // the content is in a "moorgate serve"
+	limit limit // it is no registry
+
+	program string // of this repository, that it needs; "" for none
 }
+
+// limit is how something that is no registry does the same work: as little of it
+// as there can be.
+type limit string
+
+const (
+	limitFiles  limit = "files"
+	limitMemory limit = "memory" // takes what is pushed, too, and forgets it
+)
+
+// Servers that the summary looks for.
+const (
+	moorgate      = "moorgate"
+	registry2     = "registry 2.8"
+	nginxRegistry = "nginx + registry 2.8"
+	distribution3 = "distribution 3"
+	nginxFiles    = "nginx, files"
+	bareHandler   = "net/http, memory"
+)
 
 // kinds are all that is measured. What stands behind something else guards
 // nothing itself.
 func kinds() []kind {
 	return []kind{
-		{name: "moorgate", start: (*bench).moorgate, ours: true, store: true},
-		{name: "moorgate proxy + registry 2.8", start: (*bench).gateBeforeRegistry, ours: true},
-		{name: "moorgate proxy + moorgate", start: (*bench).gateBeforeMoorgate, ours: true, store: true},
-		{name: "registry 2.8", start: (*bench).registry2},
-		{name: "nginx + registry 2.8", start: (*bench).nginxBeforeRegistry},
-		{name: "distribution 3", start: (*bench).distribution3},
-		{name: "nginx, files", start: (*bench).nginxFiles, plain: true},
-		{name: "net/http, memory", start: (*bench).bareHandler, plain: true},
+		{name: moorgate, start: (*bench).moorgate, ours: true, program: ourProgram, store: true},
+		{name: "moorgate proxy + moorgate", start: (*bench).gateBeforeMoorgate, ours: true, program: ourProgram, store: true},
+		{name: "moorgate proxy + registry 2.8", start: (*bench).gateBeforeRegistry, ours: true, program: ourProgram},
+		{name: registry2, start: (*bench).registry2},
+		{name: nginxRegistry, start: (*bench).nginxBeforeRegistry},
+		{name: distribution3, start: (*bench).distribution3, program: theirProgram},
+		{name: nginxFiles, start: (*bench).nginxFiles, limit: limitFiles},
+		{name: bareHandler, start: (*bench).bareHandler, limit: limitMemory, program: thisProgram},
 	}
 }
 
 // moorgate is "moorgate serve".
 func (b *bench) moorgate(s *server) error {
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
-	args := []string{"serve", "--listen", addr, "--data", filepath.Join(s.dir, "data")}
-	return s.run(addr, s.dir, nil, b.program("moorgate"), append(args, b.gateFlags(s)...)...)
+	args := []string{"serve", "--listen", anyAddr, "--data", s.dataDir()}
+	return s.run(&process{dir: filepath.Join(s.dir, "serve"), path: b.program(ourProgram), args: append(args, b.gateFlags(s)...)})
 }
 
 func (b *bench) gateFlags(s *server) []string {
-	if s.guard == 0 {
-		return []string{"--open"}
+	var flags []string
+	if s.tls != nil {
+		flags = append(flags, "--tls-cert", b.certificate().Cert, "--tls-key", b.certificate().Key)
 	}
-	return []string{"--htpasswd", b.htpasswd(max(s.guard, 5))}
+	if s.guard == 0 {
+		return append(flags, "--open")
+	}
+	return append(flags, "--htpasswd", b.htpasswd(max(s.guard, lightGuard)))
 }
 
 func (b *bench) gateBeforeRegistry(s *server) error { return b.gate(s, (*bench).registry2) }
@@ -106,27 +78,14 @@ func (b *bench) gate(s *server, behind func(*bench, *server) error) error {
 	if err != nil {
 		return err
 	}
-	addr, err := freeAddr()
-	if err != nil {
-		return err
-	}
 	dir := filepath.Join(s.dir, "gate")
-	args := []string{"proxy", "--upstream", inner.base, "--listen", addr, "--data", filepath.Join(dir, "data")}
-	return s.run(addr, dir, nil, b.program("moorgate"), append(args, b.gateFlags(s)...)...)
-}
-
-// inner starts what stands behind a server.
-func (b *bench) inner(s *server, start func(*bench, *server) error) (*server, error) {
-	inner := &server{dir: filepath.Join(s.dir, "behind"), content: s.content}
-	s.behind = inner
-	err := start(b, inner)
-	s.processes = append(s.processes, inner.processes...)
-	return inner, err
+	args := []string{"proxy", "--upstream", inner.base, "--listen", anyAddr, "--data", filepath.Join(dir, "data")}
+	return s.run(&process{dir: dir, path: b.program(ourProgram), args: append(args, b.gateFlags(s)...)})
 }
 
 func (b *bench) registry2(s *server) error { return b.distributionLike(s, "docker-registry") }
 func (b *bench) distribution3(s *server) error {
-	return b.distributionLike(s, b.program("distribution"))
+	return b.distributionLike(s, b.program(theirProgram))
 }
 
 // distributionLike is a registry 2.x or 3.x as it comes: files, and a memory for
@@ -140,13 +99,17 @@ func (b *bench) distributionLike(s *server, program string) error {
 	if content == "" {
 		content = filepath.Join(s.dir, "content")
 	}
+	secure := ""
+	if s.tls != nil {
+		secure = fmt.Sprintf(", tls: {certificate: %q, key: %q}", b.certificate().Cert, b.certificate().Key)
+	}
 	config := fmt.Sprintf(`version: 0.1
-http: {addr: %q, secret: not one}
+http: {addr: %q, secret: not one%s}
 storage:
   filesystem: {rootdirectory: %q}
   cache: {blobdescriptor: inmemory}
   delete: {enabled: true}
-`, addr, content)
+`, addr, secure, content)
 	if s.guard > 0 {
 		config += fmt.Sprintf("auth: {htpasswd: {realm: bench, path: %q}}\n", b.htpasswd(s.guard))
 	}
@@ -154,19 +117,17 @@ storage:
 	if err := errors.Join(os.MkdirAll(s.dir, 0o755), os.WriteFile(file, []byte(config), 0o644)); err != nil { //nolint:gosec // no secret
 		return err
 	}
-	// As it comes it sends traces to a collector that is not there.
-	return s.run(addr, s.dir, []string{"OTEL_TRACES_EXPORTER=none"}, program, "serve", file)
+	return s.run(&process{
+		dir: filepath.Join(s.dir, "registry"), path: program, args: []string{"serve", file}, addr: addr,
+		env: []string{"OTEL_TRACES_EXPORTER=none"}, // as it comes it sends traces to a collector that is not there
+	})
 }
 
 // bareHandler is this program as a server that has the content in memory.
 func (b *bench) bareHandler(s *server) error {
-	addr, err := freeAddr()
-	if err != nil {
-		return err
+	args := []string{"-bare", "-files", b.files}
+	if s.tls != nil {
+		args = append(args, "-cert", b.certificate().Cert, "-key", b.certificate().Key)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	return s.run(addr, s.dir, nil, self, "-bare", addr, "-files", b.files)
+	return s.run(&process{dir: s.dir, path: b.program(thisProgram), args: args})
 }

@@ -81,7 +81,7 @@ var mayImport = map[string][]string{
 	"internal":   {},
 	"testserver": {},
 	"e2e":        {},
-	"bench":      {},
+	"bench":      {"certs", "meta/sqlmeta"},
 
 	// Tests that take as long as one lets them, and what they share.
 	"torture/client":    {},

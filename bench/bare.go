@@ -70,7 +70,7 @@ func (c bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.pull(w, r)
 		return
 	}
-	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, r.Body, make([]byte, 256<<10)) // the client may be gone
+	forget(r)
 	switch {
 	case r.Method == http.MethodPut, r.URL.Query().Has("mount"):
 		w.WriteHeader(http.StatusCreated)
@@ -78,6 +78,16 @@ func (c bare) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", strings.TrimSuffix(r.URL.Path, "/session")+"/session")
 		w.WriteHeader(http.StatusAccepted)
 	}
+}
+
+// forget reads a body: a large one in large steps.
+func forget(r *http.Request) {
+	const large = 256 << 10
+	if r.ContentLength < large {
+		_, _ = io.Copy(io.Discard, r.Body) // the client may be gone
+		return
+	}
+	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, r.Body, make([]byte, large)) // as above
 }
 
 func (c bare) pull(w http.ResponseWriter, r *http.Request) {

@@ -131,6 +131,7 @@ func resources() []scenario {
 		{name: memoryIdle, unit: "MiB", guards: none, takes: registries, less: true, once: true, run: (*bench).idle},
 		{name: memoryBusy, unit: "MiB", guards: none, takes: registries, less: true, writes: true, seed: (*bench).seedForMany, run: (*bench).busy},
 		{name: syncsOfBlob, unit: "syncs", guards: none, takes: registries, less: true, once: true, writes: true, run: (*bench).syncsOfBlob},
+		{name: syncsOfBlob + ", into a new folder", unit: "syncs", guards: none, takes: registries, less: true, once: true, writes: true, run: (*bench).syncsOfFirstBlobs},
 		{name: syncsOfManifest, unit: "syncs", guards: none, takes: registries, less: true, once: true, writes: true, seed: (*bench).seedImage, run: (*bench).syncsOfManifest},
 	}
 }

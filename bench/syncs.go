@@ -23,16 +23,26 @@ import (
 // at the same time may share a sync.
 const traced = 20
 
-// syncsOfBlob counts the syncs of a push in the way of docker. All blobs belong into
-// the same folder by the first letters of their digests: a new store would have a
-// new one for most of them, and a sync of what that is in.
+// syncsOfBlob counts the syncs of a push in the way of docker. The blobs have
+// digests that begin alike, and so belong into one folder, as in a store that has
+// most of its folders.
 func (b *bench) syncsOfBlob(ctx context.Context, s *server) (result, error) {
-	c := s.client()
+	return b.syncsOfBlobs(ctx, s, func(int) string { return "00" })
+}
+
+// syncsOfFirstBlobs does so with a new folder for each.
+func (b *bench) syncsOfFirstBlobs(ctx context.Context, s *server) (result, error) {
+	return b.syncsOfBlobs(ctx, s, func(i int) string { return fmt.Sprintf("%02x", i) })
+}
+
+func (b *bench) syncsOfBlobs(ctx context.Context, s *server, begin func(i int) string) (result, error) {
+	c, pushed := s.client(), 0
 	return b.syncs(ctx, s, func() error {
 		blob := newBlob(b.pattern, 4<<10)
-		for !strings.HasPrefix(blob.digest.Encoded(), "00") {
+		for !strings.HasPrefix(blob.digest.Encoded(), begin(pushed)) {
 			blob = newBlob(b.pattern, blob.size)
 		}
+		pushed++
 		return c.pushBlob(ctx, repo, blob, blob.size)
 	})
 }

@@ -18,10 +18,11 @@ import (
 	"github.com/moorgate/moorgate/internal/oci"
 )
 
-// hotServer is the handler of a registry, all of it, with one image in it.
-func hotServer(b *testing.B) http.Handler {
+// hotServer is the handler of a registry, all of it, and its data directory.
+func hotServer(b testing.TB) (h http.Handler, data string) {
 	b.Helper()
 	dir := b.TempDir()
+	data = filepath.Join(dir, "data")
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	if err != nil {
 		b.Fatal(err)
@@ -31,7 +32,7 @@ func hotServer(b *testing.B) http.Handler {
 		b.Fatal(err)
 	}
 	file := filepath.Join(dir, "moorgate.yaml")
-	text := "listen: 127.0.0.1:0\ndata: " + filepath.Join(dir, "data") + "\nlogin: [{htpasswd: {file: " + users + "}}]\n" +
+	text := "listen: 127.0.0.1:0\ndata: " + data + "\nlogin: [{htpasswd: {file: " + users + "}}]\n" +
 		"access: {rules: [{who: ['*'], repos: ['**'], may: [pull, push]}, {who: [anonymous], repos: ['**'], may: [pull]}]}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
@@ -52,28 +53,48 @@ func hotServer(b *testing.B) http.Handler {
 			b.Error(err)
 		}
 	})
-	return s.http.Handler
+	return s.http.Handler, data
+}
+
+// push makes a request of alice that is answered with 201.
+func push(b testing.TB, h http.Handler, method, path, body string) {
+	b.Helper()
+	r := request(method, path, strings.NewReader(body))
+	r.SetBasicAuth("alice", "secret")
+	r.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusCreated {
+		b.Fatal(w.Code, w.Body)
+	}
+}
+
+// TestSmallBlobsComeFromMemory: no file is there to come from.
+func TestSmallBlobsComeFromMemory(t *testing.T) {
+	t.Parallel()
+	h, data := hotServer(t)
+	text := strings.Repeat("x", 64<<10)
+	d := oci.SHA256.FromString(text)
+	push(t, h, http.MethodPost, "/v2/team/app/blobs/uploads/?digest="+d.String(), text)
+	if err := os.Remove(filepath.Join(data, "blobs", "sha256", d.Encoded()[:2], d.Encoded())); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, request(http.MethodGet, "/v2/team/app/blobs/"+d.String(), nil))
+	if w.Code != http.StatusOK || w.Body.String() != text {
+		t.Errorf("status %d and %d bytes, want 200 and %d", w.Code, w.Body.Len(), len(text))
+	}
 }
 
 // BenchmarkRequest is what a request costs between net/http and the answer.
 func BenchmarkRequest(b *testing.B) {
-	h := hotServer(b)
+	h, _ := hotServer(b)
 	blob := bytes.Repeat([]byte("x"), 64<<10)
 	d := oci.SHA256.FromBytes(blob)
 	manifest := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` +
 		d.String() + `","size":65536},"layers":[]}`
-	push := func(method, path, body string) {
-		r := request(method, path, strings.NewReader(body))
-		r.SetBasicAuth("alice", "secret")
-		r.Header.Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code != http.StatusCreated {
-			b.Fatal(w.Code, w.Body)
-		}
-	}
-	push(http.MethodPost, "/v2/team/app/blobs/uploads/?digest="+d.String(), string(blob))
-	push(http.MethodPut, "/v2/team/app/manifests/v1", manifest)
+	push(b, h, http.MethodPost, "/v2/team/app/blobs/uploads/?digest="+d.String(), string(blob))
+	push(b, h, http.MethodPut, "/v2/team/app/manifests/v1", manifest)
 	for _, c := range []struct{ name, method, path, password string }{
 		{"manifest", http.MethodGet, "/v2/team/app/manifests/v1", ""},
 		{"manifest by digest", http.MethodGet, "/v2/team/app/manifests/" + oci.SHA256.FromString(manifest).String(), ""},

@@ -39,6 +39,7 @@ func TestSQLitePlans(t *testing.T) {
 		"TagNames":          selectTagNames,
 		"TagsOf":            selectTagsOf,
 		"Upload":            selectUpload,
+		"SaveUpload":        updateUpload,
 		"DeleteUpload":      deleteUpload,
 		"ExpiredUploads":    selectExpiredUploads,
 		"CountUploads":      countUploads,

@@ -13,6 +13,12 @@ const (
 
 	selectUpload = `SELECT ` + uploadColumns + ` FROM uploads WHERE id = ?`
 
+	// What a session never changes is compared, not set: setting a column costs
+	// a page for each index that it is in, whether it changes or not.
+	updateUpload = `
+UPDATE uploads SET byte_offset = ?, hash_state = ?, store_state = ?, expires_at = ?, lease_by = ?, lease_until = ?
+WHERE id = ? AND repo = ? AND owner = ? AND algorithm = ? AND started_at = ?`
+
 	upsertUpload = `
 INSERT INTO uploads (` + uploadColumns + `)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -50,7 +56,13 @@ func (t *tx) Upload(id string) (meta.Upload, error) {
 
 // SaveUpload implements meta.Uploads.
 func (t *tx) SaveUpload(u meta.Upload) error {
-	_, err := t.exec(upsertUpload,
+	n, err := t.exec(updateUpload,
+		u.State.Offset, u.State.Hash, u.State.Store, micros(u.ExpiresAt), u.LeaseBy, micros(u.LeaseUntil),
+		u.State.ID, u.Repo, u.Owner, string(u.State.Algorithm), micros(u.StartedAt))
+	if err != nil || n > 0 {
+		return err
+	}
+	_, err = t.exec(upsertUpload,
 		u.State.ID, u.Repo, u.Owner, string(u.State.Algorithm), u.State.Offset, u.State.Hash, u.State.Store,
 		micros(u.StartedAt), micros(u.ExpiresAt), u.LeaseBy, micros(u.LeaseUntil))
 	return err

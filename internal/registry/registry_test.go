@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"io/fs"
@@ -26,6 +27,7 @@ type fixture struct {
 	*registry.Registry
 	dir  string
 	meta *faultyMeta
+	sql  func() (*sql.DB, error) // opens the database as it is
 
 	mu  sync.Mutex
 	now time.Time
@@ -33,11 +35,20 @@ type fixture struct {
 
 func newFixture(t *testing.T, opts registry.Options) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir(), now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
-	store, err := sqlmeta.OpenSQLite(t.Context(), sqlmeta.SQLite{Path: filepath.Join(f.dir, "registry.db")})
+	path := filepath.Join(t.TempDir(), "registry.db")
+	store, err := sqlmeta.OpenSQLite(t.Context(), sqlmeta.SQLite{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := newFixtureOn(t, store, opts)
+	f.sql = func() (*sql.DB, error) { return sql.Open("sqlite", path) }
+	return f
+}
+
+// newFixtureOn is newFixture with a store, which it closes when the test ends.
+func newFixtureOn(t *testing.T, store meta.Store, opts registry.Options) *fixture {
+	t.Helper()
+	f := &fixture{dir: t.TempDir(), now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)}
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moorgate/moorgate/internal/meta"
+	"github.com/moorgate/moorgate/internal/meta/hot"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/registry"
 )
@@ -28,7 +29,8 @@ const (
 )
 
 func newRace(w *world, text string) *race {
-	w.Registry = registry.New(w.disk, w.meta, registry.Options{}) // no grace
+	// No grace, and links in memory, as the program has them.
+	w.Registry = registry.New(w.disk, hot.New(w.meta), registry.Options{})
 	w.opts.FreeAfter, w.opts.Now = 0, time.Now
 	return &race{world: w, text: text, digest: oci.SHA256.FromString(text)}
 }

@@ -146,7 +146,7 @@ func (s *Server) run(cmd *exec.Cmd) error {
 }
 
 func (s *Server) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -175,7 +175,7 @@ func (s *Server) stop() error {
 	err := s.process.Signal(syscall.SIGINT) // "fast shutdown"
 	select {
 	case <-s.ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		err = errors.Join(errors.New("it does not stop"), s.process.Kill())
 		<-s.ended
 	}

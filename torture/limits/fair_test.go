@@ -12,14 +12,14 @@ import (
 // TestSmallPullsDoNotWaitForLargePushes pulls a manifest and its small blob again and
 // again, while others push large blobs without a pause.
 func TestSmallPullsDoNotWaitForLargePushes(t *testing.T) {
-	pushers, size, lasts, bound := 8, 4<<20, 3*time.Second, 10*time.Second
+	pushers, size, lasts, bound := 8, 4<<20, 2*time.Second, 10*time.Second
 	if client.Full(t) { // the machine is ours: now it is about time
 		pushers, size, lasts, bound = 16, 64<<20, time.Minute, 50*time.Millisecond
 	}
 	s := start(t, "")
 	c, blobs := client.New(t, s.URL), newContents(t, size)
 	content := image(t, t.Context(), c, "small/app")
-	quiet := pulls(t, c, content, time.Second)
+	quiet := pulls(t, c, content, 500*time.Millisecond)
 	var group sync.WaitGroup
 	var pushed, next atomic.Int64
 	var enough atomic.Bool

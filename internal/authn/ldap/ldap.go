@@ -1,0 +1,191 @@
+// Package ldap is the identity source of an LDAP directory, such as OpenLDAP or
+// Active Directory (RFC 4511).
+package ldap
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/authn"
+)
+
+// Source is the users of a directory: an authn.Stamped and an authn.Directory.
+type Source struct {
+	name string
+	cfg  Config
+	pool *pool
+}
+
+var (
+	_ authn.Stamped   = (*Source)(nil)
+	_ authn.Directory = (*Source)(nil)
+)
+
+// Open reads the files that c names. It does not connect: a directory that cannot
+// be reached now does not keep others from signing in. name is Identity.Source of
+// its users. c has passed Check.
+func Open(name string, c Config) (*Source, error) {
+	d, err := newDialer(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{name: name, cfg: c, pool: newPool(d.dial, c.MaxConnections)}, nil
+}
+
+// Close ends the connections.
+func (s *Source) Close() { s.pool.close() }
+
+// Stamp is authn.Stamped. A directory does not tell when a password changes, so
+// what is remembered ends by its age alone.
+func (s *Source) Stamp(user string) string {
+	if !isName(user) {
+		return ""
+	}
+	return s.name
+}
+
+// VerifyPassword is authn.Password. The password is shown to nobody but the
+// directory, and there only as that of one entry.
+func (s *Source) VerifyPassword(ctx context.Context, user, password string) (access.Identity, error) {
+	if !isName(user) {
+		return access.Identity{}, authn.ErrNoMatch
+	}
+	verify := s.searchAndBind
+	if s.cfg.Users.Bind != "" {
+		verify = s.bindDirectly
+	}
+	var who access.Identity
+	err := s.pool.use(ctx, func(c *conn) (err error) {
+		who, err = verify(c, user, password)
+		return err
+	})
+	return who, s.fault(err)
+}
+
+// searchAndBind finds the entry of a user, and then asks whether the password is
+// that of the entry. For a name that is not there it asks about an entry that does
+// not exist: as many questions are asked.
+func (s *Source) searchAndBind(c *conn, user, password string) (access.Identity, error) {
+	p, err := s.find(c, user)
+	if isNoMatch(err) {
+		err = c.verify(s.cfg.Users.Name+"="+rand.Text()+","+s.cfg.Users.Base, rand.Text(), nil)
+		if err == nil || isRefusal(err) {
+			err = authn.ErrNoMatch
+		}
+	}
+	if err != nil {
+		return access.Identity{}, err
+	}
+	err = c.verify(p.dn, password, nil)
+	if isRefusal(err) {
+		err = authn.ErrWrongPassword
+	}
+	if err != nil {
+		return access.Identity{}, err
+	}
+	return s.identity(c, p)
+}
+
+// bindDirectly signs in as the user, who then reads the own entry. Where somebody
+// else may search too, a wrong password can be told from an unknown user.
+func (s *Source) bindDirectly(c *conn, user, password string) (who access.Identity, err error) {
+	err = c.verify(s.bindName(user), password, func() error {
+		p, err := s.find(c, user)
+		if err == nil {
+			who, err = s.identity(c, p)
+		}
+		return err
+	})
+	if isRefusal(err) {
+		err = authn.ErrNoMatch
+		if s.cfg.BindDN != "" {
+			if _, err = s.find(c, user); err == nil {
+				err = authn.ErrWrongPassword
+			}
+		}
+	}
+	if err != nil {
+		return access.Identity{}, err
+	}
+	return who, nil
+}
+
+// verify finds out whether a password is that of an entry, and runs as, if it is
+// not nil, in its name. After it the connection is bound for searching again.
+func (c *conn) verify(dn, password string, as func() error) error {
+	if password == "" || len(password) > maxPassword || strings.ContainsRune(password, 0) {
+		// Without a password a directory says yes to anybody (RFC 4513, section
+		// 5.1.2): it is asked about another one, which takes the same time.
+		password = rand.Text()
+	}
+	err := c.ldap.Bind(dn, password)
+	if err == nil && as != nil {
+		err = as()
+	}
+	if isConnection(err) {
+		return err
+	}
+	if again := c.bindSearcher(); again != nil {
+		c.close() // it must not go on as that of somebody else
+		if err == nil {
+			return again
+		}
+	}
+	return err
+}
+
+// Lookup is authn.Directory. Where only users themselves may read their entries,
+// it knows nobody.
+func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
+	if source != s.name || !isName(user) || s.cfg.Users.Bind != "" && s.cfg.BindDN == "" {
+		return access.Identity{}, "", authn.ErrNoMatch
+	}
+	var who access.Identity
+	var stamp string
+	err := s.pool.use(ctx, func(c *conn) error {
+		p, err := s.find(c, user)
+		if err != nil {
+			return err
+		}
+		stamp = p.stamp
+		who, err = s.identity(c, p)
+		return err
+	})
+	if err != nil {
+		return access.Identity{}, "", s.fault(err)
+	}
+	return who, stamp, nil
+}
+
+func (s *Source) identity(c *conn, p person) (access.Identity, error) {
+	groups, err := s.groupsOf(c, p)
+	if err != nil {
+		return access.Identity{}, err
+	}
+	return access.Identity{User: p.user, Groups: groups, Source: s.name}, nil
+}
+
+// fault says of which source an error is, unless it is an answer.
+func (s *Source) fault(err error) error {
+	switch err { //nolint:errorlint // as find and verify return them
+	case nil, authn.ErrNoMatch, authn.ErrWrongPassword:
+		return err
+	default:
+		return fmt.Errorf("directory %s: %w", s.name, err)
+	}
+}
+
+// Bounds of a user name and a password, in bytes.
+const (
+	maxName     = 255
+	maxPassword = 4096
+)
+
+// isName reports whether a directory can be asked about a name.
+func isName(user string) bool {
+	return user != "" && len(user) <= maxName && utf8.ValidString(user) && !strings.ContainsAny(user, "\x00\r\n:")
+}

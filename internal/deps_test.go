@@ -54,6 +54,8 @@ var mayImport = map[string][]string{
 	"token":             {"authn", "atomicfile"},
 	"refresh":           {"authn", "meta"},
 	"meta/postgrestest": {},
+	"authn/ldap":        {"authn"},
+	"authn/ldaptest":    {"certs"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -71,7 +73,7 @@ var mayImport = map[string][]string{
 	"control":    {"token", "refresh", "audit", "wire", "process"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "upstream"},
+	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "upstream"},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},

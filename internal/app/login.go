@@ -17,7 +17,6 @@ import (
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/control"
-	"github.com/moorgate/moorgate/internal/filewatch"
 	"github.com/moorgate/moorgate/internal/gate"
 )
 
@@ -42,36 +41,18 @@ func (s *Server) openLogin(e *entrance) (*firstUser, error) {
 		list = []config.Login{{Htpasswd: &config.Htpasswd{File: file}}}
 	}
 	limiter := authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0)
-	var cache *authn.Cache
-	if ttl := s.cfg.Limits.PasswordCache; ttl > 0 {
-		cache = authn.NewCache(ttl, 0)
-	}
 	passwords, users := make([]authn.Password, 0, len(list)), make([]authn.Directory, 0, len(list))
+	caches := caches{}
 	for _, l := range list {
-		source, err := s.openHtpasswd(l, limiter)
+		source, err := s.openSource(l, limiter)
 		if err != nil {
 			return nil, err
 		}
 		users = append(users, source)
-		if cache == nil {
-			passwords = append(passwords, source)
-		} else {
-			passwords = append(passwords, authn.Cached(l.Source(), source, cache))
-		}
+		passwords = append(passwords, caches.before(l.Source(), source, s.remembers(l)))
 	}
 	e.desk.Passwords, e.users = authn.Chain(passwords...), authn.Directories(users...)
 	return first, nil
-}
-
-func (s *Server) openHtpasswd(l config.Login, limiter *authn.Limiter) (*htpasswd.Source, error) {
-	file := l.Htpasswd.File
-	watch := filewatch.New(s.log, file)
-	source, err := htpasswd.Open(l.Source(), file, limiter)
-	if err != nil {
-		return nil, err
-	}
-	s.keep = append(s.keep, keeper{what: "users", file: file, watch: watch, reload: source.Reload})
-	return source, nil
 }
 
 // makeFirstUser makes a password file with one user, if there is none.

@@ -7,19 +7,26 @@ import (
 	"github.com/moorgate/moorgate/internal/access"
 )
 
-// Chain asks sources in order. Only ErrNoMatch asks the next one; any other
-// answer, a fault included, is the answer. A user whom no source knows, and a
-// chain without sources, is ErrNoMatch.
+// Chain asks sources in order. ErrNoMatch asks the next one. So does a source that
+// cannot answer now: it must not stop the users of others. When nobody else knows
+// the user then, its fault is the answer, as it may be the one who does. Any other
+// answer is the answer. A user whom no source knows, and a chain without sources,
+// is ErrNoMatch.
 func Chain(sources ...Password) Password { return chain(sources) }
 
 type chain []Password
 
 func (c chain) VerifyPassword(ctx context.Context, user, password string) (access.Identity, error) {
+	fault := ErrNoMatch
 	for _, source := range c {
 		who, err := source.VerifyPassword(ctx, user, password)
-		if !errors.Is(err, ErrNoMatch) {
+		switch {
+		case errors.Is(err, ErrNoMatch):
+		case err == nil, errors.Is(err, ErrWrongPassword), errors.Is(err, ErrBusy), ctx.Err() != nil:
 			return who, err
+		case errors.Is(fault, ErrNoMatch): // the first one
+			fault = err
 		}
 	}
-	return access.Identity{}, ErrNoMatch
+	return access.Identity{}, fault
 }

@@ -40,26 +40,6 @@ type TLS struct {
 // On reports whether the registry speaks TLS.
 func (t TLS) On() bool { return t.Cert != "" || t.SelfSigned }
 
-// Login is one identity source; exactly one field besides the name is set.
-type Login struct {
-	Name     string    `yaml:"name"` // Identity.Source, as Source returns it
-	Htpasswd *Htpasswd `yaml:"htpasswd"`
-}
-
-// Source is the name of the source in identities: the one that was given, else
-// its kind.
-func (l Login) Source() string {
-	if l.Name == "" && l.Htpasswd != nil {
-		return "htpasswd"
-	}
-	return l.Name
-}
-
-// Htpasswd is a file of users and password hashes.
-type Htpasswd struct {
-	File string `yaml:"file"`
-}
-
 // Upstream is a registry behind the gateway.
 type Upstream struct {
 	Prefix          string `yaml:"prefix"` // its repositories: this one and those below it; "": all that no other has

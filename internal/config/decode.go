@@ -46,6 +46,7 @@ func (d *decoder) decode(n ast.Node, path string, v reflect.Value) {
 		d.problem(n, path, `a value that begins with * needs quotes, such as "*"`)
 	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
+		setDefaults(v.Elem())
 		d.decode(n, path, v.Elem())
 	case v.Kind() == reflect.Struct && !isText(v):
 		d.decodeStruct(n, path, v)
@@ -186,10 +187,15 @@ func (d *decoder) decodeList(n ast.Node, path string, v reflect.Value) {
 			d.problem(item, at, "is empty")
 			continue
 		}
-		if e, ok := v.Index(i).Addr().Interface().(interface{ setDefaults() }); ok {
-			e.setDefaults()
-		}
+		setDefaults(v.Index(i))
 		d.decode(item, at, v.Index(i))
+	}
+}
+
+// setDefaults sets what holds where the file says nothing, if v has defaults.
+func setDefaults(v reflect.Value) {
+	if e, ok := v.Addr().Interface().(interface{ setDefaults() }); ok {
+		e.setDefaults()
 	}
 }
 

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -93,34 +92,6 @@ func (v *validator) tls(t TLS) {
 	v.check(t.Key == "" || t.Cert != "", "tls.cert", "missing: a key needs its certificate")
 	v.check(!t.SelfSigned || t.Cert == "", "tls.self_signed", "choose one: a certificate of your own (tls.cert) or a self-signed one")
 	v.check(len(t.Hosts) == 0 || t.SelfSigned, "tls.hosts", "only a self-signed certificate takes hosts")
-}
-
-// sourceName is what identity sources may be called: it stands before a user
-// name, with a colon between.
-var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
-
-func (v *validator) login(c Config) {
-	v.check(!c.Open || len(c.Login) == 0, "open", "an open registry asks for no login: remove open, or remove login")
-	seen := map[string]bool{}
-	for i, l := range c.Login {
-		path := fmt.Sprintf("login[%d]", i)
-		if l.Htpasswd == nil {
-			v.check(false, path, "name an identity source, such as htpasswd")
-			continue
-		}
-		v.sourceName(path+".name", l.Source(), seen)
-		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
-	}
-	v.check(!c.Open || len(c.Token.Accept) == 0, "open", "an open registry asks for no tokens: remove open, or remove token.accept")
-	for i, a := range c.Token.Accept {
-		v.sourceName(fmt.Sprintf("token.accept[%d].name", i), a.Source(), seen)
-	}
-}
-
-func (v *validator) sourceName(path, name string, seen map[string]bool) {
-	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
-	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
-	seen[name] = true
 }
 
 func (v *validator) limits(l Limits) {

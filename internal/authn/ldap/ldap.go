@@ -37,7 +37,10 @@ func Open(name string, c Config) (*Source, error) {
 }
 
 // Close ends the connections.
-func (s *Source) Close() { s.pool.close() }
+func (s *Source) Close() error {
+	s.pool.close()
+	return nil
+}
 
 // Stamp is authn.Stamped. A directory does not tell when a password changes, so
 // what is remembered ends by its age alone.

@@ -1,0 +1,85 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/moorgate/moorgate/internal/authn/ldap"
+)
+
+// Login is one identity source; exactly one field besides the name is set.
+type Login struct {
+	Name     string    `yaml:"name"` // Identity.Source, as Source returns it
+	Htpasswd *Htpasswd `yaml:"htpasswd"`
+	LDAP     *LDAP     `yaml:"ldap"`
+}
+
+// Htpasswd is a file of users and password hashes.
+type Htpasswd struct {
+	File string `yaml:"file"`
+}
+
+// LDAP is a directory.
+type LDAP struct{ ldap.Config }
+
+func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
+
+// kinds returns what sort of source it is: one name, unless there is a mistake.
+func (l Login) kinds() (names []string) {
+	if l.Htpasswd != nil {
+		names = append(names, "htpasswd")
+	}
+	if l.LDAP != nil {
+		names = append(names, "ldap")
+	}
+	return names
+}
+
+// Source is the name of the source in identities: the one that was given, else
+// its kind.
+func (l Login) Source() string {
+	if kinds := l.kinds(); l.Name == "" && len(kinds) > 0 {
+		return kinds[0]
+	}
+	return l.Name
+}
+
+// sourceName is what identity sources may be called: it stands before a user
+// name, with a colon between.
+var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+
+func (v *validator) login(c Config) {
+	v.check(!c.Open || len(c.Login) == 0, "open", "an open registry asks for no login: remove open, or remove login")
+	seen := map[string]bool{}
+	for i, l := range c.Login {
+		path := fmt.Sprintf("login[%d]", i)
+		kinds := l.kinds()
+		if len(kinds) == 0 {
+			v.check(false, path, "name an identity source: htpasswd or ldap")
+			continue
+		}
+		v.check(len(kinds) == 1, path, "one source each: make %s entries of their own", strings.Join(kinds, " and "))
+		v.sourceName(path+".name", l.Source(), seen)
+		v.source(path, l)
+	}
+	v.check(!c.Open || len(c.Token.Accept) == 0, "open", "an open registry asks for no tokens: remove open, or remove token.accept")
+	for i, a := range c.Token.Accept {
+		v.sourceName(fmt.Sprintf("token.accept[%d].name", i), a.Source(), seen)
+	}
+}
+
+func (v *validator) source(path string, l Login) {
+	if l.Htpasswd != nil {
+		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
+	}
+	if l.LDAP != nil {
+		l.LDAP.Check(func(key, problem string) { v.check(false, path+".ldap."+key, "%s", problem) })
+	}
+}
+
+func (v *validator) sourceName(path, name string, seen map[string]bool) {
+	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
+	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
+	seen[name] = true
+}

@@ -15,6 +15,7 @@ packages=(
 	crun iptables    # what the engines run containers with
 	skopeo           # a client without an engine
 	postgresql       # the metadata store of more than one machine
+	slapd            # a directory of people
 	docker-registry  # registry 2.8: behind the gateway, and trusting our tokens
 	docker-compose   # what deploy/compose.yaml is for
 	"$@"

@@ -3,14 +3,16 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/moorgate/moorgate/internal/app"
 	"github.com/moorgate/moorgate/internal/config"
 )
 
 func newCheckCommand() *cobra.Command {
-	var asJSON, strict bool
+	var asJSON, strict, probe bool
 	var as string
 	cmd := &cobra.Command{
 		Use:   "check FILE",
@@ -23,9 +25,14 @@ token", else for one of "moorgate serve". --as says it.
 
 A warning is about something that works, but cannot be meant so, such as a rule
 that never decides. The exit code is 0 if the file is good, and 1 if it is not;
-with --strict also if there are warnings.`,
+with --strict also if there are warnings.
+
+--probe tries the identity sources of a good file too, each with a line: whether
+its servers can be reached, and whether they let us in. Run it where the server
+will run, and as its user.`,
 		Example: `  moorgate check moorgate.yaml
   moorgate check --as proxy --strict gateway.yaml
+  moorgate check --probe moorgate.yaml
   moorgate check --json moorgate.yaml`,
 		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,19 +44,26 @@ with --strict also if there are warnings.`,
 			if err != nil {
 				return err
 			}
-			problems := f.Problems(role)
+			problems, bad := f.Problems(role), f.Error(role) != nil
+			var findings []app.Finding
+			if probe && !bad {
+				findings = app.Probe(cmd.Context(), f.Config)
+			}
 			if asJSON {
-				err = printProblemsJSON(cmd, problems)
+				err = printCheckJSON(cmd, problems, findings)
 			} else {
 				printProblems(cmd, args[0], problems)
+				printFindings(cmd, findings)
 			}
-			if err == nil && (f.Error(role) != nil || strict && len(problems) > 0) {
+			failed := slices.ContainsFunc(findings, func(f app.Finding) bool { return f.Error != "" })
+			if err == nil && (bad || failed || strict && len(problems) > 0) {
 				return errSilent
 			}
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the mistakes as JSON")
+	cmd.Flags().BoolVar(&probe, "probe", false, "try the identity sources too")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
 	cmd.Flags().StringVar(&as, "as", "", "the `ROLE` that the file is for: serve, proxy or token (default: as its content tells)")
 	return cmd
@@ -72,10 +86,26 @@ func printProblems(cmd *cobra.Command, file string, problems []config.Problem) {
 	}
 }
 
-// printProblemsJSON prints an object with a list, empty if the file is good.
-func printProblemsJSON(cmd *cobra.Command, problems []config.Problem) error {
+// printFindings prints a line for each identity source that was tried.
+func printFindings(cmd *cobra.Command, findings []app.Finding) {
+	for _, f := range findings {
+		if f.Error != "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "login %s: failed: %s\n", f.Source, strings.ReplaceAll(f.Error, "\n", "; "))
+			continue
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "login %s: ok: %s\n", f.Source, f.Found)
+	}
+}
+
+// printCheckJSON prints an object with a list of mistakes, empty if the file is
+// good, and one of the sources that were tried, if they were.
+func printCheckJSON(cmd *cobra.Command, problems []config.Problem, findings []app.Finding) error {
 	if problems == nil {
 		problems = []config.Problem{}
 	}
-	return printJSON(cmd, map[string]any{"problems": problems})
+	result := map[string]any{"problems": problems}
+	if findings != nil {
+		result["login"] = findings
+	}
+	return printJSON(cmd, result)
 }

@@ -16,6 +16,7 @@ import (
 type source interface {
 	authn.Stamped
 	authn.Directory
+	authn.Prober
 }
 
 // openSource opens an identity source.

@@ -53,6 +53,14 @@ type Bearer interface {
 	VerifyToken(ctx context.Context, token string) (Token, error)
 }
 
+// Prober is a source that can be tried without a user.
+type Prober interface {
+	// Probe tries all that the source needs, such as its servers, and returns what
+	// it found: a line for the operator. The error says all that is wrong, and what
+	// to do.
+	Probe(ctx context.Context) (string, error)
+}
+
 // Directory tells about users without their password: whether somebody who
 // signed in some time ago may still be taken for signed in.
 type Directory interface {

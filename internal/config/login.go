@@ -45,6 +45,11 @@ func (l Login) Source() string {
 	return l.Name
 }
 
+// namesGroups reports whether the source says which groups somebody is in.
+func (l Login) namesGroups() bool {
+	return l.LDAP != nil && (l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != "")
+}
+
 // sourceName is what identity sources may be called: it stands before a user
 // name, with a colon between.
 var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)

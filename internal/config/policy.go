@@ -1,6 +1,10 @@
 package config
 
-import "github.com/moorgate/moorgate/internal/access"
+import (
+	"slices"
+
+	"github.com/moorgate/moorgate/internal/access"
+)
 
 // Policy compiles the policy: that of the access rules, or without them one of
 // the simple ones. It is nil if there are mistakes that are more than warnings.
@@ -8,7 +12,7 @@ func (c Config) Policy() (*access.Policy, []access.Mistake) {
 	switch {
 	case c.Access != nil:
 		rules := *c.Access
-		rules.OutsideGroups = len(c.Token.Accept) > 0 // tokens of others may name groups
+		rules.OutsideGroups = len(c.Token.Accept) > 0 || slices.ContainsFunc(c.Login, Login.namesGroups)
 		return access.Compile(rules)
 	case c.Open:
 		return access.Open(), nil

@@ -30,6 +30,7 @@ type Source struct {
 var (
 	_ authn.Stamped   = (*Source)(nil)
 	_ authn.Directory = (*Source)(nil)
+	_ authn.Prober    = (*Source)(nil)
 )
 
 // Open reads the password file at path. name is Identity.Source of its users: it
@@ -110,6 +111,14 @@ func (s *Source) Lookup(_ context.Context, source, user string) (access.Identity
 		return access.Identity{}, "", authn.ErrNoMatch
 	}
 	return s.identity(user), stamp, nil
+}
+
+// Probe is authn.Prober: it reads the file again.
+func (s *Source) Probe(context.Context) (string, error) {
+	if err := s.Reload(); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d users in %s", s.Users().Len(), s.path), nil
 }
 
 // Load reads the password file at path. Errors are one line that names it.

@@ -5,6 +5,7 @@ package ldap
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -15,14 +16,16 @@ import (
 
 // Source is the users of a directory: an authn.Stamped and an authn.Directory.
 type Source struct {
-	name string
-	cfg  Config
-	pool *pool
+	name   string
+	cfg    Config
+	dialer *dialer
+	pool   *pool
 }
 
 var (
 	_ authn.Stamped   = (*Source)(nil)
 	_ authn.Directory = (*Source)(nil)
+	_ authn.Prober    = (*Source)(nil)
 )
 
 // Open reads the files that c names. It does not connect: a directory that cannot
@@ -33,7 +36,7 @@ func Open(name string, c Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{name: name, cfg: c, pool: newPool(d.dial, c.MaxConnections)}, nil
+	return &Source{name: name, cfg: c, dialer: d, pool: newPool(d.dial, c.MaxConnections)}, nil
 }
 
 // Close ends the connections.
@@ -174,12 +177,10 @@ func (s *Source) identity(c *conn, p person) (access.Identity, error) {
 
 // fault says of which source an error is, unless it is an answer.
 func (s *Source) fault(err error) error {
-	switch err { //nolint:errorlint // as find and verify return them
-	case nil, authn.ErrNoMatch, authn.ErrWrongPassword:
+	if err == nil || errors.Is(err, authn.ErrNoMatch) || errors.Is(err, authn.ErrWrongPassword) {
 		return err
-	default:
-		return fmt.Errorf("directory %s: %w", s.name, err)
 	}
+	return fmt.Errorf("directory %s: %w", s.name, err)
 }
 
 // Bounds of a user name and a password, in bytes.

@@ -47,7 +47,7 @@ type branch struct {
 	there  []string
 }
 
-var branches atomic.Int64 //nolint:gochecknoglobals // numbers what must not be the same twice
+var branches atomic.Int64 // numbers what must not be the same twice
 
 func newBranch(t *testing.T, s *ldaptest.Server, users map[string]string) *branch {
 	t.Helper()
@@ -156,8 +156,9 @@ func TestGroups(t *testing.T) {
 		"memberOf, nested, with a ring": {[]func(*Config){attribute, nested}, "alice", []string{"all, really", "core", "developers"}},
 		"both":                          {[]func(*Config){attribute, search}, "alice", []string{"core"}},
 		"name with special characters":  {[]func(*Config){search, nested}, `bob (B*) \ "x", y`, []string{"all, really", "core", "developers"}},
-		"by name": {[]func(*Config){search, func(c *Config) { c.Groups.Filter = "(&(cn=core)(member=uid={user},ou=people,dc=example,dc=org))" }},
-			"alice", []string{"core"}},
+		"by name": {[]func(*Config){search, func(c *Config) {
+			c.Groups.Filter = "(&(cn=core)(member=uid={user},ou=people,dc=example,dc=org))"
+		}}, "alice", []string{"core"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,47 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/config"
+)
+
+// Finding is what came of trying an identity source.
+type Finding struct {
+	Source string `json:"source"`          // its name
+	Found  string `json:"found,omitempty"` // what it has; "" with an error
+	Error  string `json:"error,omitempty"` // what is wrong, and what to do
+}
+
+// probeTimeout bounds the trying of one source.
+const probeTimeout = 30 * time.Second
+
+// Probe tries each identity source of a configuration that has no mistakes. No
+// server runs for that, and nothing is changed.
+func Probe(ctx context.Context, cfg config.Config) []Finding {
+	findings := make([]Finding, 0, len(cfg.Login))
+	for _, l := range cfg.Login {
+		found, err := probe(ctx, cfg, l)
+		f := Finding{Source: l.Source(), Found: found}
+		if err != nil {
+			f.Error = err.Error()
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+func probe(ctx context.Context, cfg config.Config, l config.Login) (string, error) {
+	s := newServer(config.Serve, Source{Config: cfg}, slog.New(slog.DiscardHandler))
+	defer s.Close() //nolint:errcheck // nothing was written
+	opened, err := s.openSource(l, authn.NewLimiter(0, 0))
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return opened.Probe(ctx)
+}

@@ -31,7 +31,7 @@ func breakAll(t *testing.T, seed int64) {
 			for _, way := range group.ways {
 				whole := t.Run(way.name, func(t *testing.T) {
 					r.turn(t, way.breaking, group.load)
-					r.suffers(client.Full(t) || !group.slow)
+					r.suffers(!way.stuck && (client.Full(t) || !group.slow), way.stuck)
 					r.told(!way.quiet)
 				})
 				if !whole {
@@ -45,7 +45,11 @@ func breakAll(t *testing.T, seed int64) {
 
 // suffers breaks the disk for a moment, for good, and when the server is killed.
 // Only what must always be seen is waited for unless all is true.
-func (r *rig) suffers(all bool) {
+func (r *rig) suffers(all, stuck bool) {
+	again := r.succeed
+	if stuck {
+		again = r.try
+	}
 	r.succeed("before", 2)
 	steps := 1
 	if all {
@@ -57,7 +61,7 @@ func (r *rig) suffers(all bool) {
 	r.breaker.set(forever)
 	r.suffer("broken", steps)
 	r.breaker.set(off)
-	r.succeed("mended", 2)
+	again("mended", 2)
 	r.breaker.set(forever)
 	r.killed(all)
 	r.succeed("after a kill", 1)

@@ -131,9 +131,15 @@ func (r *rig) succeed(what string, n int) {
 // suffer lets each worker do at least n steps, until the disk has failed.
 func (r *rig) suffer(what string, n int) {
 	r.t.Helper()
+	r.breaker.awaited.Store(true)
+	r.try(what, n)
+}
+
+// try lets each worker do at least n steps, until a failure that is awaited.
+func (r *rig) try(what string, n int) {
+	r.t.Helper()
 	var mu sync.Mutex
 	did := map[*worker]int{}
-	r.breaker.awaited.Store(true)
 	r.together(what, func(ctx context.Context, w *worker) (bool, error) {
 		_, err := w.work(ctx, r.client)
 		mu.Lock()

@@ -40,7 +40,7 @@ func (s State) String() string {
 }
 
 // sectors are the sizes, in bytes, that disks write in one step.
-var sectors = []int{512, 4096} //nolint:gochecknoglobals // a constant table
+var sectors = []int{512, 4096}
 
 // Corners returns the states that are most unlike each other: those in which
 // software that forgot a sync shows it.
@@ -145,7 +145,7 @@ func odd(i int, c change, about string, fate Fate, others FateKind) State {
 // anyState is a state by chance: each change has its own.
 func anyState(seed uint64) State {
 	return State{"what chance chose", nil, func(k int, c change) Fate {
-		return c.anyFate(rand.New(rand.NewPCG(seed, uint64(k)))) //nolint:gosec // to choose, not to hide
+		return c.anyFate(rand.New(rand.NewPCG(seed, uint64(k))))
 	}}
 }
 

@@ -202,3 +202,18 @@ func TestATroubleThatStaysIsLoggedOnce(t *testing.T) {
 		t.Errorf("the log is\n%s", log)
 	}
 }
+
+// A reader has seen the link when the blob is deleted and its content removed.
+func TestAReadOfWhatGoesMeanwhileFindsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, openSQLite(t))
+	d := w.push(t, "layer", "a")
+	w.disk.beforeOpen = func() {
+		w.remove(t, d, "a")
+		w.pass(grace)
+		w.wantFreed(t, "layer")
+	}
+	if _, err := w.read(t.Context(), "a", d); !errors.Is(err, oci.ErrBlobUnknown) {
+		t.Errorf("error %v, want %v", err, oci.ErrBlobUnknown)
+	}
+}

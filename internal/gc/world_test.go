@@ -81,7 +81,7 @@ func newWorld(t *testing.T, store meta.Store) *world {
 		t.Fatal(err)
 	}
 	w.disk = &hookedBlobs{Store: blobs}
-	w.Registry = registry.New(blobs, store, registry.Options{FreeAfter: grace, Now: w.clock})
+	w.Registry = registry.New(w.disk, store, registry.Options{FreeAfter: grace, Now: w.clock})
 	w.Blobs = NewBlobs(w.disk, w.meta, BlobsOptions{
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)), Every: time.Hour, SweepEvery: time.Hour, FreeAfter: grace, Now: w.clock,
 	})
@@ -125,10 +125,20 @@ func (m *hookedMeta) UpdateRelaxed(ctx context.Context, fn func(meta.Tx) error) 
 	return m.Store.UpdateRelaxed(ctx, fn)
 }
 
-// hookedBlobs cannot delete one content.
+// hookedBlobs cannot delete one content, and calls a function of the test before it
+// opens one.
 type hookedBlobs struct {
 	blob.Store
-	stuck oci.Digest
+	stuck      oci.Digest
+	beforeOpen func()
+}
+
+func (b *hookedBlobs) Open(ctx context.Context, d oci.Digest) (io.ReadSeekCloser, int64, error) {
+	if hook := b.beforeOpen; hook != nil {
+		b.beforeOpen = nil
+		hook()
+	}
+	return b.Store.Open(ctx, d)
 }
 
 var errStuck = errors.New("it is stuck")

@@ -48,7 +48,7 @@ func here(ctx context.Context, data string, fn func(context.Context, *client.Cli
 		err = fmt.Errorf("the server does not stop well: %w", e)
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nlog of the server:\n%s", err, log)
+		return fmt.Errorf("%w\nlog of the server:\n%.2000s", err, log)
 	}
 	return nil
 }
@@ -65,7 +65,7 @@ func elsewhere(t *testing.T) visit {
 		}
 		defer s.Kill()
 		if err := fn(ctx, client.New(t, s.URL)); err != nil {
-			return fmt.Errorf("%w\nlog of the server:\n%s", err, s.Log())
+			return fmt.Errorf("%w\nlog of the server:\n%.2000s", err, s.Log())
 		}
 		return nil
 	}

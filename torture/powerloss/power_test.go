@@ -4,13 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	gosync "sync"
 	"testing"
@@ -19,11 +15,11 @@ import (
 	"github.com/moorgate/moorgate/torture/client"
 )
 
-// What "make test" looks at. "make torture" looks at all corners, and for longer at
-// what is chosen by chance.
+// What "make test" looks at. With a minute or more (client.Full) all corners are
+// looked at, and what is chosen by chance for that long.
 const (
-	short        = 3 * time.Second
-	shortCorners = 70 // of about 300
+	short        = 2 * time.Second
+	shortCorners = 50 // of about 300
 	perDisk      = 4  // states that are chosen of one moment
 	byProcess    = 3  // servers that run in a process of their own
 )
@@ -34,13 +30,13 @@ const (
 // for as long as client.Long says, others that are chosen by chance.
 func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 	t.Parallel()
-	seed := chosenSeed(t)
+	seed := uint64(client.Seed(t))
 	r := recordAll(t)
 	if t.Failed() {
 		return
 	}
 	l := &looking{record: r, dir: memory(t), known: map[[sha256.Size]byte]*result{}}
-	t.Logf("seed %d (MOORGATE_SEED); %d operations, %d steps", seed, len(r.ops), len(r.steps))
+	t.Logf("%d operations, %d steps", len(r.ops), len(r.steps))
 	l.corners(t, rand.New(rand.NewPCG(seed, 0)))
 	end := time.Now().Add(client.Long(t, short))
 	var group gosync.WaitGroup
@@ -49,18 +45,6 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 	}
 	group.Wait()
 	t.Logf("%d states, %d of them with other files than all before", l.checked, len(l.known))
-}
-
-func chosenSeed(t *testing.T) uint64 {
-	text := os.Getenv("MOORGATE_SEED")
-	if text == "" {
-		return rand.Uint64()
-	}
-	seed, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		t.Fatalf("MOORGATE_SEED: %v", err)
-	}
-	return seed
 }
 
 // looking looks at images, each of them once.
@@ -94,7 +78,7 @@ func (l *looking) corners(t *testing.T, random *rand.Rand) {
 		}
 	}
 	random.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
-	if client.Long(t, 0) == 0 {
+	if !client.Full(t) {
 		all = all[:min(len(all), shortCorners)]
 	}
 	next := make(chan corner)
@@ -224,30 +208,6 @@ func (l *looking) judge(t *testing.T, n int, s State, res *result) {
 	if err != nil && l.failed <= 10 {
 		t.Errorf("after %d operations, under way: %s; what survived: %s:\n%v\nthe last operations:\n%s", n, l.underWay(n), s, err, l.last(n))
 	}
-}
-
-// compare fails unless a repository holds what it may.
-func compare(repo string, got held, want []held) error {
-	var errs []error
-	for _, w := range want {
-		if maps.Equal(got, w) {
-			return nil
-		}
-		var wrong []string
-		for line, d := range w {
-			if other, ok := got[line]; !ok || other != d {
-				wrong = append(wrong, fmt.Sprintf("%s is %q %v, want %q", line, other, ok, d))
-			}
-		}
-		for line := range got {
-			if _, ok := w[line]; !ok {
-				wrong = append(wrong, line+" is there")
-			}
-		}
-		slices.Sort(wrong)
-		errs = append(errs, fmt.Errorf("%s: %s", repo, strings.Join(wrong, "; ")))
-	}
-	return errors.Join(errs...)
 }
 
 // last describes the last of n operations.

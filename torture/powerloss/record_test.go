@@ -1,7 +1,6 @@
 package powerloss
 
 import (
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,19 +14,6 @@ import (
 	"github.com/moorgate/moorgate/torture/client"
 	"github.com/moorgate/moorgate/torture/faultfs"
 )
-
-// held is what a repository holds: a line for each blob ("blob DIGEST"), manifest
-// and tag; that of a tag ("tag NAME") has the digest.
-type held map[string]string
-
-// step is a change of a repository. All steps of one repository come one after
-// the other.
-type step struct {
-	repo, name string
-	begin      int // operations there were when it was asked for
-	acked      int // operations there were when it was acknowledged
-	apply      func(held)
-}
 
 // session is an upload session that was begun, and what would be uploaded.
 type session struct {
@@ -175,70 +161,4 @@ func (r *record) translate() {
 	}
 	slices.Sort(r.moments)
 	r.moments = slices.Compact(r.moments)
-}
-
-// repos returns the repositories of all steps.
-func (r *record) repos() (repos []string) {
-	for _, s := range r.steps {
-		if !slices.Contains(repos, s.repo) {
-			repos = append(repos, s.repo)
-		}
-	}
-	return repos
-}
-
-// lines returns all that a repository has ever held.
-func (r *record) lines(repo string) map[string]bool {
-	ever, now := map[string]bool{}, held{}
-	for _, s := range r.steps {
-		if s.repo != repo {
-			continue
-		}
-		s.apply(now)
-		for line := range now {
-			ever[line] = true
-		}
-	}
-	return ever
-}
-
-// expected returns what a repository may hold after n operations: what was
-// acknowledged, and that with the step that was under way.
-func (r *record) expected(repo string, n int) []held {
-	without, with := held{}, held(nil)
-	for _, s := range r.steps {
-		if s.repo != repo {
-			continue
-		}
-		if s.acked <= n {
-			s.apply(without)
-			continue
-		}
-		if s.begin <= n {
-			with = held{}
-			for line, digest := range without {
-				with[line] = digest
-			}
-			s.apply(with)
-		}
-		break
-	}
-	if with == nil {
-		return []held{without}
-	}
-	return []held{without, with}
-}
-
-// underWay describes what was asked for and not acknowledged after n operations.
-func (r *record) underWay(n int) string {
-	var names []string
-	for _, s := range r.steps {
-		if s.begin <= n && n < s.acked {
-			names = append(names, fmt.Sprintf("%s in %s", s.name, s.repo))
-		}
-	}
-	if len(names) == 0 {
-		return "nothing"
-	}
-	return strings.Join(names, ", ")
 }

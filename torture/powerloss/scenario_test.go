@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	gosync "sync"
 	"testing"
 
 	"github.com/moorgate/moorgate/torture/client"
+	"github.com/moorgate/moorgate/torture/faultfs"
 )
 
 // recordAll starts a server for the first time and does everything that changes
@@ -190,18 +192,11 @@ func (r *record) longLog(ctx context.Context, blob []byte) {
 	}
 }
 
-// checkpointed reports whether the database itself was written to and synced.
+// checkpointed reports whether the database itself was written to.
 func (r *record) checkpointed(from int) bool {
-	written := false
-	for _, op := range r.recorder.Ops()[from:] {
-		if op.Path == "data/registry.db" {
-			if written && op.Kind.Syncs() {
-				return true
-			}
-			written = written || len(op.Data) > 0
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.recorder.Ops()[from:], func(op faultfs.Op) bool {
+		return op.Kind == faultfs.Write && op.Path == "data/registry.db"
+	})
 }
 
 // largeManifest returns a manifest of about size bytes.

@@ -90,7 +90,7 @@ func printProblems(cmd *cobra.Command, file string, problems []config.Problem) {
 func printFindings(cmd *cobra.Command, findings []app.Finding) {
 	for _, f := range findings {
 		if f.Error != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), "login %s: failed: %s\n", f.Source, strings.ReplaceAll(f.Error, "\n", "; "))
+			fmt.Fprintf(cmd.OutOrStdout(), "login %s: failed: %s\n", f.Source, printable(strings.ReplaceAll(f.Error, "\n", "; ")))
 			continue
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "login %s: ok: %s\n", f.Source, f.Found)

@@ -29,8 +29,9 @@ var (
 // Password verifies a user name and a password.
 type Password interface {
 	// VerifyPassword returns the identity of user if password is theirs.
-	// It may be called at once by many. It takes as long for unknown users as
-	// for known ones, and never keeps or prints the password.
+	// It may be called at once by many. It does as much work for unknown users as
+	// for known ones, and never keeps or prints the password. How long a server
+	// of others takes for that is not ours to promise.
 	//
 	// Errors: ErrNoMatch, ErrWrongPassword, ErrBusy.
 	VerifyPassword(ctx context.Context, user, password string) (access.Identity, error)

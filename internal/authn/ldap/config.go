@@ -38,6 +38,7 @@ type Users struct {
 // Groups says which groups somebody is in; without a base and an attribute, none.
 type Groups struct {
 	Attribute string `yaml:"attribute"` // of a person, with the DNs of groups, such as memberOf
+	Below     string `yaml:"below"`     // of those DNs only the ones below this one count; "": all
 	Base      string `yaml:"base"`      // where groups are searched
 	Filter    string `yaml:"filter"`    // which of them somebody is in: {dn} is the entry, {user} the name, escaped
 	Name      string `yaml:"name"`      // the attribute of a group that names it
@@ -102,10 +103,13 @@ func (u Users) check(check checkFunc) {
 
 func (g Groups) check(check checkFunc) {
 	check(g.Attribute == "" || isAttribute(g.Attribute), "groups.attribute", "%q is not an attribute such as memberOf", g.Attribute)
+	check(isDN(g.Below), "groups.below", "%q is not a DN such as ou=groups,dc=example,dc=org", g.Below)
+	check(g.Below == "" || g.Attribute != "", "groups.below", "only groups.attribute has DNs to choose from: name it, or remove below")
 	check(isDN(g.Base), "groups.base", "%q is not a DN such as ou=groups,dc=example,dc=org", g.Base)
 	named := strings.Contains(g.Filter, "{dn}") || strings.Contains(g.Filter, "{user}")
 	check(named && isFilter(g.Filter), "groups.filter", "%q is not a filter with {dn} or {user} in it, such as (member={dn})", g.Filter)
-	check(!g.Nested || g.Base == "" || strings.Contains(g.Filter, "{dn}"), "groups.filter", "%q has no {dn}, so that groups of groups cannot be found: remove nested", g.Filter)
+	// A group has no user name: one that is called like a user is not that user.
+	check(!g.Nested || g.Base == "" || !strings.Contains(g.Filter, "{user}"), "groups.filter", "%q has {user} in it, which no group has: with nested, use {dn} alone", g.Filter)
 	check(isAttribute(g.Name), "groups.name", "%q is not an attribute such as cn", g.Name)
 }
 

@@ -19,6 +19,7 @@ import (
 type dialer struct {
 	urls     []*url.URL
 	startTLS bool
+	direct   bool // users sign in, and nobody searches
 	tls      *tls.Config
 	bindDN   string
 	password string
@@ -31,12 +32,16 @@ type dialer struct {
 	retryAt time.Time // until then nobody tries again
 }
 
-// pause is how long nobody tries to connect after no server could be reached:
-// whoever signs in meanwhile need not wait for the timeouts.
-const pause = time.Second
+// How long nobody tries to connect after no server could be reached: whoever signs
+// in meanwhile need not wait for the timeouts. It is longer where we were refused,
+// as directories lock accounts that try too often.
+const (
+	pause        = time.Second
+	pauseRefused = 30 * time.Second
+)
 
 func newDialer(c Config) (*dialer, error) {
-	d := &dialer{startTLS: c.StartTLS, bindDN: c.BindDN, timeout: c.Timeout, now: time.Now}
+	d := &dialer{startTLS: c.StartTLS, direct: c.Users.Bind != "" && c.BindDN == "", bindDN: c.BindDN, timeout: c.Timeout, now: time.Now}
 	for _, text := range c.URLs {
 		u, err := url.Parse(text)
 		if err != nil {
@@ -65,78 +70,112 @@ func newDialer(c Config) (*dialer, error) {
 	return d, nil
 }
 
-// dial returns a connection that is bound for searching.
+// dial returns a connection that is bound for searching. After a failure one
+// caller at a time tries again.
 func (d *dialer) dial(ctx context.Context) (*conn, error) {
-	d.mu.Lock()
-	first, failed, wait := d.first, d.failed, d.now().Before(d.retryAt)
-	d.mu.Unlock()
-	if wait {
-		return nil, failed
+	first, err := d.mayTry()
+	if err != nil {
+		return nil, err
 	}
 	var all []error
 	for i := range d.urls {
 		n := (first + i) % len(d.urls)
 		c, err := d.dialOne(ctx, d.urls[n])
 		if err == nil {
-			d.note(n, nil)
-			return c, nil
+			return c, d.note(n, nil)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err() // that says nothing about the server
 		}
 		all = append(all, fmt.Errorf("%s: %w", d.urls[n], err))
 	}
-	err := errors.Join(all...)
-	d.note(first, err)
-	return nil, err
+	return nil, d.note(first, errors.Join(all...))
 }
 
-func (d *dialer) note(first int, failed error) {
+// mayTry returns which server to try first, or the last failure if it is too early
+// to try again. Whoever tries after a failure keeps others out meanwhile.
+func (d *dialer) mayTry() (first int, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.first, d.failed = first, failed
-	if failed != nil {
+	if d.failed != nil {
+		if d.now().Before(d.retryAt) {
+			return 0, d.failed
+		}
 		d.retryAt = d.now().Add(pause)
 	}
+	return d.first, nil
+}
+
+// note remembers how it went, and returns the failure: as a text, for its timeouts
+// are not those of a request.
+func (d *dialer) note(first int, failure error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.first, d.failed = first, nil
+	if failure == nil {
+		return nil
+	}
+	wait := pause
+	var refused *refusedError
+	if errors.As(failure, &refused) {
+		wait = pauseRefused
+	}
+	d.failed, d.retryAt = errors.New(failure.Error()), d.now().Add(wait)
+	return d.failed
 }
 
 // dialOne connects to a server and binds.
 func (d *dialer) dialOne(ctx context.Context, u *url.URL) (*conn, error) {
-	raw, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, "tcp", address(u))
+	ctx, cancel := context.WithTimeout(ctx, stepsToConnect*d.timeout)
+	defer cancel()
+	c, err := d.connect(ctx, u)
 	if err != nil {
 		return nil, explain(err)
 	}
-	config := d.tls.Clone()
-	config.ServerName = u.Hostname()
-	if u.Scheme == "ldaps" {
-		raw = tls.Client(raw, config)
-		if err := handshake(ctx, raw.(*tls.Conn), d.timeout); err != nil { //nolint:forcetypeassert // made above
-			_ = raw.Close() // it is of no use
-			return nil, explain(err)
-		}
-	}
-	c := &conn{ldap: ldap.NewConn(raw, u.Scheme == "ldaps"), dialer: d}
-	c.ldap.SetTimeout(d.timeout)
-	c.ldap.Start()
-	err = c.while(ctx, func() error {
-		if d.startTLS {
-			if err := c.ldap.StartTLS(config); err != nil {
-				return err
-			}
-		}
-		return c.bindSearcher()
-	})
-	if err != nil {
+	if err := c.while(ctx, func() error { return d.begin(c, u) }); err != nil {
 		c.close()
 		return nil, explain(err)
 	}
 	return c, nil
 }
 
-func handshake(ctx context.Context, c *tls.Conn, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return c.HandshakeContext(ctx)
+// stepsToConnect are those that may take as long as an answer: connecting, TLS, and
+// signing in.
+const stepsToConnect = 3
+
+func (d *dialer) connect(ctx context.Context, u *url.URL) (*conn, error) {
+	raw, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, "tcp", address(u))
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme == "ldaps" {
+		secured := tls.Client(raw, d.tlsFor(u))
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = raw.Close() // it is of no use
+			return nil, err
+		}
+		raw = secured
+	}
+	c := &conn{ldap: ldap.NewConn(raw, u.Scheme == "ldaps"), dialer: d}
+	c.ldap.SetTimeout(d.timeout)
+	c.ldap.Start()
+	return c, nil
+}
+
+func (d *dialer) tlsFor(u *url.URL) *tls.Config {
+	config := d.tls.Clone()
+	config.ServerName = u.Hostname()
+	return config
+}
+
+// begin makes a new connection ready for searching.
+func (d *dialer) begin(c *conn, u *url.URL) error {
+	if d.startTLS {
+		if err := c.ldap.StartTLS(d.tlsFor(u)); err != nil {
+			return err
+		}
+	}
+	return c.bindSearcher()
 }
 
 // conn is a connection, used by one goroutine at a time. Between two uses it is
@@ -152,15 +191,20 @@ func (c *conn) while(ctx context.Context, ask func() error) error {
 	defer stop()
 	err := ask()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return fmt.Errorf("the directory has not answered in time: %w", ctx.Err())
 	}
 	return err
 }
 
 func (c *conn) close() { _ = c.ldap.Close() } // nothing was left to be written
 
-// bindSearcher makes the connection one of the account that searches.
+// bindSearcher makes the connection one of the account that searches. Where users
+// sign in directly, and there is no such account, it does nothing: many directories
+// refuse those without a name.
 func (c *conn) bindSearcher() error {
+	if c.dialer.direct {
+		return nil
+	}
 	if c.dialer.bindDN == "" {
 		return c.ldap.UnauthenticatedBind("")
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/moorgate/moorgate/internal/authn"
 )
 
 // refusedError says that the account that searches may not sign in.
@@ -48,8 +50,14 @@ func explain(err error) error {
 	}
 }
 
-// isConnection reports whether the connection failed, so that another may not.
-func isConnection(err error) bool {
+// isAnswer reports whether an error is what the directory has said about a user.
+func isAnswer(err error) bool {
+	return errors.Is(err, authn.ErrNoMatch) || errors.Is(err, authn.ErrWrongPassword)
+}
+
+// isElsewhere reports whether another connection, or another server, may do
+// better: this one is busy, or going down.
+func isElsewhere(err error) bool {
 	return ldap.IsErrorAnyOf(err, ldap.ErrorNetwork, ldap.LDAPResultBusy, ldap.LDAPResultUnavailable, ldap.LDAPResultServerDown)
 }
 
@@ -61,6 +69,7 @@ func isRefusal(err error) bool {
 		ldap.LDAPResultNoSuchObject,
 		ldap.LDAPResultInappropriateAuthentication, // it has no password
 		ldap.LDAPResultConstraintViolation,         // locked by a password policy
+		ldap.LDAPResultUnwillingToPerform,          // locked by the administrator (389)
 		ldap.LDAPResultInvalidDNSyntax)
 }
 

@@ -77,9 +77,9 @@ func (s *Source) VerifyPassword(ctx context.Context, user, password string) (acc
 // not exist: as many questions are asked.
 func (s *Source) searchAndBind(c *conn, user, password string) (access.Identity, error) {
 	p, err := s.find(c, user)
-	if isNoMatch(err) {
+	if errors.Is(err, authn.ErrNoMatch) {
 		err = c.verify(s.cfg.Users.Name+"="+rand.Text()+","+s.cfg.Users.Base, rand.Text(), nil)
-		if err == nil || isRefusal(err) {
+		if err == nil || errors.Is(err, errRefused) {
 			err = authn.ErrNoMatch
 		}
 	}
@@ -87,7 +87,7 @@ func (s *Source) searchAndBind(c *conn, user, password string) (access.Identity,
 		return access.Identity{}, err
 	}
 	err = c.verify(p.dn, password, nil)
-	if isRefusal(err) {
+	if errors.Is(err, errRefused) {
 		err = authn.ErrWrongPassword
 	}
 	if err != nil {
@@ -101,12 +101,18 @@ func (s *Source) searchAndBind(c *conn, user, password string) (access.Identity,
 func (s *Source) bindDirectly(c *conn, user, password string) (who access.Identity, err error) {
 	err = c.verify(s.bindName(user), password, func() error {
 		p, err := s.find(c, user)
-		if err == nil {
-			who, err = s.identity(c, p)
+		if err != nil {
+			return err
 		}
+		// Who has signed in and who was found may be two: the filter looks for the
+		// name in its own way. So the entry has to have the password.
+		if err := c.ldap.Bind(p.dn, password); err != nil {
+			return fmt.Errorf("sign in as %q, which users.filter finds for whoever signs in as %q: %w", p.dn, s.bindName(user), err)
+		}
+		who, err = s.identity(c, p)
 		return err
 	})
-	if isRefusal(err) {
+	if errors.Is(err, errRefused) {
 		err = authn.ErrNoMatch
 		if s.cfg.BindDN != "" {
 			if _, err = s.find(c, user); err == nil {
@@ -120,8 +126,14 @@ func (s *Source) bindDirectly(c *conn, user, password string) (who access.Identi
 	return who, nil
 }
 
+// errRefused says that a password is not that of an entry.
+var errRefused = errors.New("refused by the directory")
+
 // verify finds out whether a password is that of an entry, and runs as, if it is
-// not nil, in its name. After it the connection is bound for searching again.
+// not nil, in its name. After it the connection is bound for searching again, or
+// closed.
+//
+// Errors: errRefused.
 func (c *conn) verify(dn, password string, as func() error) error {
 	if password == "" || len(password) > maxPassword || strings.ContainsRune(password, 0) {
 		// Without a password a directory says yes to anybody (RFC 4513, section
@@ -129,10 +141,14 @@ func (c *conn) verify(dn, password string, as func() error) error {
 		password = rand.Text()
 	}
 	err := c.ldap.Bind(dn, password)
-	if err == nil && as != nil {
+	switch {
+	case isRefusal(err):
+		err = errRefused
+	case err == nil && as != nil:
 		err = as()
 	}
-	if isConnection(err) {
+	if c.dialer.direct {
+		c.close() // nobody else can become of it
 		return err
 	}
 	if again := c.bindSearcher(); again != nil {
@@ -157,7 +173,9 @@ func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identi
 		if err != nil {
 			return err
 		}
-		stamp = p.stamp
+		if stamp = p.stamp; stamp == "" {
+			return fmt.Errorf("the directory does not tell when %q changes: bind_dn must be allowed to read one of %s", p.dn, strings.Join(stampAttributes, ", "))
+		}
 		who, err = s.identity(c, p)
 		return err
 	})
@@ -177,7 +195,7 @@ func (s *Source) identity(c *conn, p person) (access.Identity, error) {
 
 // fault says of which source an error is, unless it is an answer.
 func (s *Source) fault(err error) error {
-	if err == nil || errors.Is(err, authn.ErrNoMatch) || errors.Is(err, authn.ErrWrongPassword) {
+	if err == nil || isAnswer(err) || errors.Is(err, authn.ErrBusy) {
 		return err
 	}
 	return fmt.Errorf("directory %s: %w", s.name, err)

@@ -3,7 +3,6 @@ package ldap
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,11 +28,15 @@ var stampAttributes = []string{"pwdLastSet", "pwdChangedTime", "entryCSN", "modi
 // idAttributes tell an entry from an earlier one of the same name.
 var idAttributes = []string{"objectGUID", "entryUUID"} //nolint:gochecknoglobals // a constant table
 
+// lockAttributes say that an account is locked for good: those of Active Directory
+// and of 389.
+var lockAttributes = []string{"userAccountControl", "nsAccountLock"} //nolint:gochecknoglobals // a constant table
+
 // person is an entry that can sign in.
 type person struct {
 	dn    string
 	user  string
-	stamp string // changes with the password
+	stamp string // as stampOf says
 	in    []string
 }
 
@@ -42,7 +45,7 @@ type person struct {
 // Errors: authn.ErrNoMatch.
 func (s *Source) find(c *conn, user string) (person, error) {
 	request := ldap.NewSearchRequest(s.cfg.Users.Base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, 2, s.seconds(), false,
-		strings.ReplaceAll(s.cfg.Users.Filter, "{user}", ldap.EscapeFilter(user)), s.attributes(s.cfg.Users.Name), nil)
+		strings.ReplaceAll(s.cfg.Users.Filter, "{user}", ldap.EscapeFilter(user)), s.attributes(), nil)
 	itself := s.cfg.Users.Base == ""
 	if itself {
 		request.BaseDN, request.Scope, request.Filter = s.bindName(user), ldap.ScopeBaseObject, "(objectClass=*)"
@@ -53,20 +56,35 @@ func (s *Source) find(c *conn, user string) (person, error) {
 		return person{}, authn.ErrNoMatch
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
 		return person{}, fmt.Errorf("there is no users.base %q, or bind_dn may not see it", s.cfg.Users.Base)
-	case err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded):
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || err == nil && len(found.Entries) > 1:
+		return person{}, fmt.Errorf("users.filter finds more than one entry for %q: nobody knows who that is", user)
+	case err != nil:
 		return person{}, fmt.Errorf("search a user: %w", err)
 	case len(found.Entries) == 0:
 		return person{}, authn.ErrNoMatch
-	case len(found.Entries) > 1 || err != nil:
-		return person{}, fmt.Errorf("users.filter finds more than one entry for %q: nobody knows who that is", user)
 	}
 	entry := found.Entries[0]
 	// A directory ignores case and spaces where we do not: two names that it takes
 	// for one would be two users to the rules.
-	if !slices.Contains(entry.GetAttributeValues(s.cfg.Users.Name), user) {
+	if !slices.Contains(entry.GetEqualFoldAttributeValues(s.cfg.Users.Name), user) {
 		return person{}, authn.ErrNoMatch
 	}
-	return person{dn: entry.DN, user: user, stamp: stampOf(entry), in: entry.GetAttributeValues(s.cfg.Groups.Attribute)}, nil
+	in, err := s.namedBy(entry)
+	return person{dn: entry.DN, user: user, stamp: stampOf(entry), in: in}, err
+}
+
+// namedBy returns the DNs of groups that an entry names.
+func (s *Source) namedBy(entry *ldap.Entry) ([]string, error) {
+	name := s.cfg.Groups.Attribute
+	if name == "" {
+		return nil, nil
+	}
+	for _, a := range entry.Attributes {
+		if begin, _, options := strings.Cut(a.Name, ";"); options && strings.EqualFold(begin, name) {
+			return nil, fmt.Errorf("the directory gives %s of %q in parts (%s): search the groups instead, with groups.base", name, entry.DN, a.Name)
+		}
+	}
+	return entry.GetEqualFoldAttributeValues(name), nil
 }
 
 // bindName is who a user is to the directory where that needs no search.
@@ -78,28 +96,39 @@ func (s *Source) bindName(user string) string {
 }
 
 // attributes are what is asked of an entry of a person.
-func (s *Source) attributes(name string) []string {
-	list := slices.Concat([]string{name}, stampAttributes, idAttributes)
+func (s *Source) attributes() []string {
+	list := slices.Concat([]string{s.cfg.Users.Name}, stampAttributes, idAttributes, lockAttributes)
 	if s.cfg.Groups.Attribute != "" {
 		list = append(list, s.cfg.Groups.Attribute)
 	}
 	return list
 }
 
+// stampOf returns a value that changes when the password of an entry does, when
+// the entry is locked, and when it is another entry of the same name; "" if the
+// directory does not tell.
 func stampOf(entry *ldap.Entry) string {
+	if firstOf(entry, stampAttributes) == "" {
+		return ""
+	}
 	h := sha256.New()
-	h.Write([]byte(strings.ToLower(entry.DN)))
-	for _, list := range [][]string{idAttributes, stampAttributes} {
-		h.Write([]byte{0})
-		for _, name := range list {
-			if value := entry.GetRawAttributeValue(name); len(value) > 0 {
-				h.Write([]byte(name + "="))
-				h.Write(value)
-				break
-			}
-		}
+	for _, part := range []string{strings.ToLower(entry.DN), firstOf(entry, idAttributes), firstOf(entry, stampAttributes)} {
+		_, _ = fmt.Fprintf(h, "%q ", part) // never fails
+	}
+	for _, name := range lockAttributes {
+		_, _ = fmt.Fprintf(h, "%q ", entry.GetEqualFoldRawAttributeValue(name))
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// firstOf returns the first attribute of a list that an entry has, with its value.
+func firstOf(entry *ldap.Entry, list []string) string {
+	for _, name := range list {
+		if value := entry.GetEqualFoldRawAttributeValue(name); len(value) > 0 {
+			return name + "=" + string(value)
+		}
+	}
+	return ""
 }
 
 // group is an entry of a group, as far as one knows it.
@@ -109,7 +138,8 @@ type group struct {
 
 // groupsOf returns the names of all groups of somebody, in byte order.
 func (s *Source) groupsOf(c *conn, p person) ([]string, error) {
-	known := map[string]group{} // by DN in lower case
+	known := map[string]bool{} // by DN in lower case
+	names := map[string]struct{}{}
 	next, err := s.groupsWith(c, p.dn, p.user, p.in)
 	if err != nil {
 		return nil, err
@@ -120,11 +150,12 @@ func (s *Source) groupsOf(c *conn, p person) ([]string, error) {
 		}
 		var above []group
 		for _, g := range next {
+			names[g.name] = struct{}{} // an entry may have several
 			key := strings.ToLower(g.dn)
-			if _, seen := known[key]; seen {
+			if known[key] {
 				continue
 			}
-			known[key] = g
+			known[key] = true
 			if len(known) > maxGroups {
 				return nil, fmt.Errorf("%q is in more than %d groups", p.user, maxGroups)
 			}
@@ -138,10 +169,6 @@ func (s *Source) groupsOf(c *conn, p person) ([]string, error) {
 			above = append(above, more...)
 		}
 		next = above
-	}
-	names := map[string]struct{}{}
-	for _, g := range known {
-		names[g.name] = struct{}{}
 	}
 	return slices.Sorted(maps.Keys(names)), nil
 }
@@ -157,10 +184,12 @@ func (s *Source) groupsAbove(c *conn, g group) ([]group, error) {
 		case err != nil:
 			return nil, fmt.Errorf("read a group: %w", err)
 		case len(found.Entries) == 1:
-			in = found.Entries[0].GetAttributeValues(s.cfg.Groups.Attribute)
+			if in, err = s.namedBy(found.Entries[0]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return s.groupsWith(c, g.dn, g.name, in)
+	return s.groupsWith(c, g.dn, "", in)
 }
 
 // groupsWith returns the groups that an entry is in itself: those that it names,
@@ -168,11 +197,13 @@ func (s *Source) groupsAbove(c *conn, g group) ([]group, error) {
 func (s *Source) groupsWith(c *conn, dn, user string, named []string) ([]group, error) {
 	var all []group
 	for _, text := range named {
-		name, err := nameIn(text, s.cfg.Groups.Name)
+		name, counts, err := s.nameIn(text)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, group{dn: text, name: name})
+		if counts {
+			all = append(all, group{dn: text, name: name})
+		}
 	}
 	if s.cfg.Groups.Base == "" {
 		return all, nil
@@ -187,30 +218,37 @@ func (s *Source) groupsWith(c *conn, dn, user string, named []string) ([]group, 
 		return nil, fmt.Errorf("search groups: %w", err)
 	}
 	for _, entry := range found.Entries {
-		for _, name := range entry.GetAttributeValues(s.cfg.Groups.Name) {
+		names := entry.GetEqualFoldAttributeValues(s.cfg.Groups.Name)
+		if len(names) == 0 {
+			return nil, fmt.Errorf("the group %q has no %s, or bind_dn may not see it: look at groups.name", entry.DN, s.cfg.Groups.Name)
+		}
+		for _, name := range names {
 			all = append(all, group{dn: entry.DN, name: name})
 		}
 	}
 	return all, nil
 }
 
-// nameIn returns the value of an attribute in the first component of a DN.
-func nameIn(text, attribute string) (string, error) {
+// nameIn returns the name of a group, which begins its DN, and whether it counts.
+func (s *Source) nameIn(text string) (name string, counts bool, err error) {
 	dn, err := ldap.ParseDN(text)
 	if err != nil {
-		return "", fmt.Errorf("groups.attribute holds %q, which is not the DN of a group", text)
+		return "", false, fmt.Errorf("groups.attribute holds %q, which is not the DN of a group", text)
+	}
+	if s.cfg.Groups.Below != "" {
+		below, err := ldap.ParseDN(s.cfg.Groups.Below)
+		if err != nil || !below.AncestorOfFold(dn) {
+			return "", false, err
+		}
 	}
 	if len(dn.RDNs) > 0 {
 		for _, a := range dn.RDNs[0].Attributes {
-			if strings.EqualFold(a.Type, attribute) {
-				return a.Value, nil
+			if strings.EqualFold(a.Type, s.cfg.Groups.Name) {
+				return a.Value, true, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("the group %q has no %s in its name: groups.name must be the attribute that begins the DN of a group", text, attribute)
+	return "", false, fmt.Errorf("the group %q has no %s in its name: groups.name must be the attribute that begins the DN of a group", text, s.cfg.Groups.Name)
 }
 
 func (s *Source) seconds() int { return max(1, int(s.cfg.Timeout.Seconds())) }
-
-// isNoMatch reports whether a user is not known here.
-func isNoMatch(err error) bool { return errors.Is(err, authn.ErrNoMatch) }

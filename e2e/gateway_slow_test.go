@@ -19,11 +19,11 @@ import (
 	"github.com/moorgate/moorgate/internal/testserver"
 )
 
-// impatience is the shortest idle timeout there is, and slowness what a slow
-// registry takes: several of them.
+// impatience is an idle timeout: short, but not so short that a client on a busy
+// machine looks idle. slowness is what a slow registry takes: more than that.
 const (
-	impatience = time.Second
-	slowness   = 3 * time.Second
+	impatience = 4 * time.Second
+	slowness   = 9 * time.Second
 )
 
 // slowRegistry stands in front of a registry. Each GET and each PUT takes it

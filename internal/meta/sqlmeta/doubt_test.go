@@ -92,6 +92,25 @@ func TestUpdateThatFailedAtItsCommitNeverTurnsUp(t *testing.T) {
 	}
 }
 
+// The log cannot be written again, but what failed has been cut off before that.
+func TestUpdateInDoubtDoesNotTurnUpAfterAKill(t *testing.T) {
+	t.Parallel()
+	s, disk := openFaulty(t, t.TempDir())
+	update(t, s, "before")
+	broken := false
+	disk.failWith(func(op, name string) error {
+		broken = broken || op == "sync"
+		if !broken || name != "wal" || op == "truncate" {
+			return nil
+		}
+		return syscall.EIO
+	})
+	if err := s.Update(t.Context(), putOne("failed", 1)); err == nil {
+		t.Error("no error of a failed sync")
+	}
+	checkStore(t, disk.kill(t), map[string]bool{"before": true, "failed": false})
+}
+
 func TestFailedSyncTakesNoEarlierUpdateAlong(t *testing.T) {
 	t.Parallel()
 	s, disk := openFaulty(t, t.TempDir())

@@ -49,12 +49,18 @@ func readWAL(f file) (*wal, error) {
 	return l, nil
 }
 
-// rewrite writes the first frames once more, as they are, and cuts off what is
-// behind them. After a failed sync the kernel takes lost pages for written: the
-// next sync does not write them, unless they are made new.
+// rewrite cuts off what is behind the first frames, and writes those once more, as
+// they are. After a failed sync the kernel takes lost pages for written: the next
+// sync does not write them, unless they are made new.
+//
+// The cut comes first: what is behind was never committed, and must not turn up
+// after a kill, even if the rest fails.
 //
 // Errors: errLogDamaged.
 func (l *wal) rewrite(frames int64) error {
+	if err := l.f.Truncate(l.offset(frames)); err != nil {
+		return fmt.Errorf("cut the log: %w", err)
+	}
 	if _, err := l.f.WriteAt(l.header, 0); err != nil {
 		return fmt.Errorf("write the header of the log again: %w", err)
 	}

@@ -39,6 +39,12 @@ type Store interface {
 
 	// UpdateRelaxed is Update for changes that may be lost when the machine
 	// stops, though not when only the process does: the progress of uploads.
+	//
+	// It is also how to look before content is removed. While SQLite does not
+	// know whether an earlier update was committed, a View shows it as if it had
+	// not been, and every update fails without running fn; the error is not
+	// ErrNoSpace. One that changes nothing needs no space and does not wait for
+	// the disk.
 	UpdateRelaxed(ctx context.Context, fn func(Tx) error) error
 
 	// LockBlob keeps others from linking or deleting the content d until

@@ -1,6 +1,7 @@
 package sqlmeta
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -93,12 +94,16 @@ func (w *writer) commitOne(j *job) error {
 }
 
 // ready reports why no transaction may begin now. A log in doubt is mended
-// first: what is not on the disk must not be built on.
+// first: what is not on the disk must not be built on. If that fails, the error
+// is an inDoubt, and not meta.ErrNoSpace, as with end: what failed before may be
+// in the log. A log that is too long only refuses changes: on a full disk those
+// that remove content have to look at what is there.
 func (w *writer) ready() error {
+	w.refuse = w.mover.unstuck(w.ctx)
 	if err := w.repair.mendLog(w.ctx); err != nil {
-		return w.dialect.describe(err)
+		return &inDoubt{err}
 	}
-	return w.dialect.describe(w.mover.unstuck(w.ctx))
+	return nil
 }
 
 // begin starts a transaction that will commit with the wanted durability,
@@ -170,9 +175,11 @@ func (w *writer) applySaved(j *job) error {
 }
 
 func (w *writer) runJob(j *job) {
-	t := &tx{ctx: w.ctx, q: w.session, dialect: w.dialect, write: true}
+	t := &tx{ctx: w.ctx, q: w.session, dialect: w.dialect, write: true, refuse: w.refuse}
 	j.err = call(j.fn, t)
-	w.repair.failed(t.failed)
+	if !errors.Is(t.failed, w.refuse) { // which says nothing new of the log
+		w.repair.failed(t.failed)
+	}
 }
 
 func (w *writer) run(statement string) error {

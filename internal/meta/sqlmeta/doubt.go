@@ -31,6 +31,12 @@ type repair struct {
 	databaseFile file
 }
 
+// inDoubt is the error of a log that cannot be mended. It hides its cause from
+// errors.Is: a full disk in it is no promise that nothing was committed.
+type inDoubt struct{ cause error }
+
+func (e *inDoubt) Error() string { return e.cause.Error() }
+
 // failed notes an error of SQLite that leaves the log in doubt.
 func (r *repair) failed(err error) {
 	var e *sqlite.Error

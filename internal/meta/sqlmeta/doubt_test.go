@@ -140,11 +140,8 @@ func TestNothingIsChangedWhileTheLogIsInDoubt(t *testing.T) {
 				ran = true
 				return nil
 			})
-			if err == nil || ran {
-				t.Errorf("error %v, update ran: %v; want it refused", err, ran)
-			}
-			if errors.Is(err, meta.ErrNoSpace) != errors.Is(fault, syscall.ENOSPC) {
-				t.Errorf("error %v of an update that did not begin, after %v", err, fault)
+			if err == nil || ran || errors.Is(err, meta.ErrNoSpace) {
+				t.Errorf("error %v, update ran: %v; want it refused, without a promise", err, ran)
 			}
 			if !has(t, s, "before") || has(t, s, "first") {
 				t.Error("reads do not show what was committed")
@@ -155,5 +152,49 @@ func TestNothingIsChangedWhileTheLogIsInDoubt(t *testing.T) {
 			checkStore(t, disk.kill(t), want)
 			checkStore(t, disk.cutPower(t, nil), want)
 		})
+	}
+}
+
+// What a former process has left cannot be mended for want of space.
+func TestFullDiskInDoubtIsOpenedForReading(t *testing.T) {
+	t.Parallel()
+	former, disk := openFaulty(t, t.TempDir())
+	update(t, former, "before")
+	full := &faultDisk{path: disk.kill(t), image: map[string][]byte{}, pending: map[string][]change{}}
+	full.failWith(failAll("wal", syscall.ENOSPC))
+	s, err := openSQLiteOn(t.Context(), full.disk(), SQLite{Path: full.path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !has(t, s, "before") {
+		t.Error("what was committed cannot be read")
+	}
+	if err := s.UpdateRelaxed(t.Context(), nothing); err == nil || errors.Is(err, meta.ErrNoSpace) {
+		t.Errorf("error %v, want one that promises nothing", err)
+	}
+	full.failWith(nil)
+	update(t, s, "after")
+	if err := s.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// Whoever removes content looks in an update: a view does not see what is in doubt.
+func TestRelaxedUpdateThatChangesNothingDoesNotTouchTheDisk(t *testing.T) {
+	t.Parallel()
+	s, disk := openFaulty(t, t.TempDir())
+	update(t, s, "before")
+	disk.failWith(func(op, name string) error {
+		t.Errorf("%s of %s", op, name)
+		return syscall.ENOSPC
+	})
+	for range 3 {
+		err := s.UpdateRelaxed(t.Context(), func(tx meta.Tx) error {
+			_, err := tx.HasRepository("before")
+			return err
+		})
+		if err != nil {
+			t.Errorf("error %v", err)
+		}
 	}
 }

@@ -74,6 +74,10 @@ func fillFileSystem(t *testing.T, disk string) {
 			put(t, s, "app", 0)
 			filler := leaveFree(t, disk, int64(pages)*4096)
 			done := updateUntilFull(t, s)
+			leaveFree(t, dir, 0)
+			if err := s.UpdateRelaxed(t.Context(), nothing); err != nil {
+				t.Errorf("an update that changes nothing: %v", err)
+			}
 			hasAll(t, s, done)
 			if err := os.Remove(filler); err != nil {
 				t.Fatal(err)

@@ -88,7 +88,7 @@ func (t *tx) PutManifest(repo string, m meta.Manifest, refs []meta.Reference) er
 		return err
 	}
 	subject := sql.Null[oci.Digest]{V: m.Subject, Valid: m.Subject != ""}
-	manifest, err := value[int64](t, insertManifest, id, m.Digest, m.MediaType, m.ArtifactType,
+	manifest, err := t.insert(insertManifest, id, m.Digest, m.MediaType, m.ArtifactType,
 		subject, annotations, m.Size, micros(m.PushedAt), notNull(m.Body))
 	if err != nil {
 		return err

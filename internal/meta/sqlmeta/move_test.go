@@ -150,6 +150,9 @@ func TestUpdatesFailBeforeALogThatCannotBeMovedFillsTheDisk(t *testing.T) {
 	if !has(t, s, "app0") {
 		t.Error("reads do not go on")
 	}
+	if err := s.UpdateRelaxed(t.Context(), nothing); err != nil {
+		t.Errorf("error %v of an update that changes nothing", err)
+	}
 	disk.failWith(nil)
 	large(t, s, "after")
 }

@@ -33,5 +33,5 @@ func (t *tx) ensureRepository(repo string) (int64, error) {
 	if !errors.Is(err, meta.ErrNotFound) {
 		return id, err
 	}
-	return value[int64](t, insertRepository, repo)
+	return t.insert(insertRepository, repo)
 }

@@ -155,7 +155,8 @@ func (e *sqliteEngine) open(ctx context.Context, path string, readers int) (err 
 	}
 	e.readers = newReaders(e.readDB, e.dialect, readers)
 	err = e.update(ctx, false, func(t meta.Tx) error { return t.(*tx).clearLeases() })
-	if errors.Is(err, meta.ErrNoSpace) {
+	var doubt *inDoubt
+	if errors.Is(err, meta.ErrNoSpace) || errors.As(err, &doubt) && e.dialect.fault(doubt.cause) == faultNoSpace {
 		return nil // what is stored can still be read, and leases end by themselves
 	}
 	return err

@@ -15,6 +15,7 @@ type tx struct {
 	q       querier
 	dialect *dialect
 	write   bool
+	refuse  error // of whatever writes, if not nil
 	failed  error // the first fault of the database; nothing may be committed then
 }
 
@@ -37,11 +38,30 @@ func (d *dialect) describe(err error) error {
 	return err
 }
 
+// mayWrite reports why a statement may not change anything.
+func (t *tx) mayWrite(query string) error {
+	if !t.write {
+		return t.fault(fmt.Errorf("write in a transaction that only reads: %.40s", query))
+	}
+	if t.refuse != nil {
+		return t.fault(t.refuse)
+	}
+	return nil
+}
+
+// insert runs a statement that adds a row and returns its number.
+func (t *tx) insert(query string, args ...any) (int64, error) {
+	if err := t.mayWrite(query); err != nil {
+		return 0, err
+	}
+	return value[int64](t, query, args...)
+}
+
 // exec runs a statement that changes something and returns how many rows it
 // changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	if !t.write {
-		return 0, t.fault(fmt.Errorf("write in a transaction that only reads: %.40s", query))
+	if err := t.mayWrite(query); err != nil {
+		return 0, err
 	}
 	result, err := t.q.ExecContext(t.ctx, t.dialect.bind(query), args...)
 	if err != nil {

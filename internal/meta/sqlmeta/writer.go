@@ -23,7 +23,8 @@ type writer struct {
 	jobs    chan *job // without a buffer: who sends, waits
 	stop    chan struct{}
 	stopped chan struct{}
-	full    bool // commits wait for the disk (synchronous=FULL)
+	full    bool  // commits wait for the disk (synchronous=FULL)
+	refuse  error // why transactions may look but not change anything, or nil
 }
 
 // job is one update on its way through the writer.

@@ -123,6 +123,10 @@ func (b *Blobs) due(ctx context.Context, now time.Time, after meta.Review) (list
 // review removes the content of d if nobody holds it, and then the review, all of
 // it only while wanted says so.
 //
+// The first look is in an update, though it changes nothing. It fails while the
+// store does not know what was committed: then a link may be there that a view
+// does not find. On a full disk it does not fail.
+//
 // In this order a crash in between leaves a review of content that is gone, which
 // does no harm; the other way round it would leave content that nobody looks at
 // again. And when the metadata cannot be written because the disk is full, the
@@ -137,7 +141,7 @@ func (b *Blobs) review(ctx context.Context, d oci.Digest, wanted func(state) boo
 	}
 	defer unlock()
 	var found state
-	err = b.meta.View(ctx, func(tx meta.Tx) error {
+	err = b.meta.UpdateRelaxed(ctx, func(tx meta.Tx) (err error) {
 		found, err = look(tx, d)
 		return err
 	})

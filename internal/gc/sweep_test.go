@@ -55,7 +55,7 @@ func TestASweepOnAFullDiskFreesSpace(t *testing.T) {
 	w.lose(t, "one")
 	w.lose(t, "two")
 	w.pass(2 * grace)
-	w.meta.beforeUpdate = func() error { return meta.ErrNoSpace }
+	w.meta.full = true
 	freed, err := w.Sweep(t.Context())
 	if !errors.Is(err, meta.ErrNoSpace) {
 		t.Errorf("error %v, want %v", err, meta.ErrNoSpace)
@@ -72,13 +72,12 @@ func TestASweepOfManyCanBeEnded(t *testing.T) {
 	w.pass(2 * grace)
 	ctx, stop := context.WithCancel(t.Context())
 	w.opts.Pause = time.Hour // reached after the first batch
-	w.meta.beforeUpdate = func() error { stop(); return nil }
+	w.meta.afterUpdate = stop
 	freed, err := w.Sweep(ctx)
 	if !errors.Is(err, context.Canceled) || freed.Blobs > batch {
 		t.Errorf("freed %+v after the end; error %v, want %v", freed, err, context.Canceled)
 	}
 	w.opts.Pause = time.Nanosecond
-	w.meta.beforeUpdate = nil
 	rest, err := w.Sweep(t.Context())
 	if err != nil || freed.Blobs+rest.Blobs != 2*batch+batch/2 {
 		t.Errorf("freed %+v and then %+v of %d: %v", freed, rest, 2*batch+batch/2, err)

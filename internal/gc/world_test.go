@@ -101,11 +101,13 @@ func (w *world) pass(d time.Duration) {
 	w.now = w.now.Add(d)
 }
 
-// hookedMeta calls a function of the test before a step of the janitor.
+// hookedMeta calls a function of the test before or after a step of the janitor.
 type hookedMeta struct {
 	meta.Store
-	beforeLock   func()
-	beforeUpdate func() error
+	beforeLock  func()
+	afterUpdate func()
+	full        bool  // nothing can be written
+	doubt       error // of updates: it is not known what was committed
 }
 
 func (m *hookedMeta) LockBlob(ctx context.Context, d oci.Digest) (func(), error) {
@@ -117,12 +119,27 @@ func (m *hookedMeta) LockBlob(ctx context.Context, d oci.Digest) (func(), error)
 }
 
 func (m *hookedMeta) UpdateRelaxed(ctx context.Context, fn func(meta.Tx) error) error {
-	if m.beforeUpdate != nil {
-		if err := m.beforeUpdate(); err != nil {
-			return err
-		}
+	if m.doubt != nil {
+		return m.doubt
 	}
-	return m.Store.UpdateRelaxed(ctx, fn)
+	err := m.Store.UpdateRelaxed(ctx, func(tx meta.Tx) error { return fn(hookedTx{tx, m.full}) })
+	if hook := m.afterUpdate; hook != nil {
+		m.afterUpdate = nil
+		hook()
+	}
+	return err
+}
+
+type hookedTx struct {
+	meta.Tx
+	full bool
+}
+
+func (tx hookedTx) DropReview(d oci.Digest) error {
+	if tx.full {
+		return meta.ErrNoSpace
+	}
+	return tx.Tx.DropReview(d)
 }
 
 // hookedBlobs cannot delete one content, and calls a function of the test before it

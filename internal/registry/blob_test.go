@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -114,6 +115,35 @@ func TestFailedLinkLeavesNoFile(t *testing.T) {
 		f.meta.linkErr = nil
 		f.push(t, "new", "a")
 		f.read(t, "a", oci.SHA256.FromString("new"))
+	}
+}
+
+// Whoever has let it go may want it back for a while.
+func TestFailedLinkLeavesContentItsGrace(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, registry.Options{FreeAfter: time.Hour})
+	d := f.push(t, "text", "a")
+	if err := f.DeleteBlob(t.Context(), "a", d, anything); err != nil {
+		t.Fatal(err)
+	}
+	before := f.files(t)
+	f.meta.linkErr = meta.ErrNoSpace
+	wantKind(t, "push", f.PushBlob(t.Context(), "b", d, -1, strings.NewReader("text")), oci.NoSpace)
+	if diff := cmp.Diff(before, f.files(t)); diff != "" {
+		t.Errorf("files (-before +after):\n%s", diff)
+	}
+}
+
+// An earlier push may have linked it, though nobody sees that until a restart.
+func TestFailedLinkLeavesContentThatMayBeHeld(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, registry.Options{})
+	f.meta.linkErr, f.meta.doubt = meta.ErrNoSpace, errors.New("it is not known what was committed")
+	text := "text"
+	err := f.PushBlob(t.Context(), "a", oci.SHA256.FromString(text), -1, strings.NewReader(text))
+	wantKind(t, "push", err, oci.NoSpace)
+	if n := len(f.files(t)); n != 1 {
+		t.Errorf("%d files are left, want the content", n)
 	}
 }
 

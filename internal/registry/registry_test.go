@@ -96,10 +96,19 @@ func (f *fixture) files(t *testing.T) []string {
 	return names
 }
 
-// faultyMeta is a metadata store that can fail to link blobs.
+// faultyMeta is a metadata store that can fail to link blobs, and to know what was
+// committed.
 type faultyMeta struct {
 	meta.Store
 	linkErr error
+	doubt   error // of updates that are relaxed
+}
+
+func (m *faultyMeta) UpdateRelaxed(ctx context.Context, fn func(meta.Tx) error) error {
+	if m.doubt != nil {
+		return m.doubt
+	}
+	return m.Store.UpdateRelaxed(ctx, fn)
 }
 
 func (m *faultyMeta) Update(ctx context.Context, fn func(meta.Tx) error) error {

@@ -217,19 +217,34 @@ func (r *Registry) commit(ctx context.Context, repo string, up blob.Upload, d oc
 	}
 }
 
-// dropUnlinked removes content that no repository holds. The caller has the
-// lock of d.
+// dropUnlinked removes content that no repository holds, nor has let go within its
+// grace. The caller has the lock of d.
+//
+// It looks in an update, though it changes nothing: that fails while the store does
+// not know what was committed, when a link may be there that a view does not find.
 func (r *Registry) dropUnlinked(ctx context.Context, d oci.Digest) error {
-	var holders []string
-	err := r.meta.View(ctx, func(tx meta.Tx) error {
-		var err error
-		holders, err = tx.BlobHolders(d, "", 1)
+	wanted := false
+	err := r.meta.UpdateRelaxed(ctx, func(tx meta.Tx) (err error) {
+		wanted, err = isWanted(tx, d)
 		return err
 	})
-	if err != nil || len(holders) > 0 {
+	if err != nil || wanted {
 		return err
 	}
 	return r.blobs.Delete(ctx, d)
+}
+
+// isWanted reports whether anybody holds d, or garbage collection will look at it.
+func isWanted(tx meta.Tx, d oci.Digest) (bool, error) {
+	holders, err := tx.BlobHolders(d, "", 1)
+	if err != nil || len(holders) > 0 {
+		return true, err
+	}
+	_, err = tx.BlobReview(d)
+	if errors.Is(err, meta.ErrNotFound) {
+		return false, nil
+	}
+	return true, err
 }
 
 // atLeast words a count that was stopped one past the limit.

@@ -69,7 +69,7 @@ func (s *Server) openJanitor(blobs blob.Store, store meta.Store) *gc.Blobs {
 		Every: 10 * time.Minute, Expiry: s.cfg.Limits.UploadExpiry,
 	}
 	unheld := gc.NewBlobs(blobs, store, gc.BlobsOptions{
-		Log: s.log, Every: time.Minute, Now: time.Now, FreeAfter: s.cfg.Registry.FreeAfter,
+		Log: s.log, Every: time.Minute, Rest: time.Second, Now: time.Now, FreeAfter: s.cfg.Registry.FreeAfter,
 		SweepEvery: 24 * time.Hour, Pause: 20 * time.Millisecond,
 		Jitter: func() time.Duration { return rand.N(time.Hour) }, //nolint:gosec // nothing secret
 	})

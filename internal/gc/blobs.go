@@ -22,11 +22,12 @@ type Blobs struct {
 	sick  bool          // the last look failed, and the log says so
 }
 
-// BlobsOptions say how Blobs works. All fields but Pause and Jitter are needed.
+// BlobsOptions say how Blobs works. All fields but Rest, Pause and Jitter are needed.
 type BlobsOptions struct {
 	Log   *slog.Logger
 	Every time.Duration    // how often to look for reviews that are due
 	Now   func() time.Time // the clock
+	Rest  time.Duration    // after a look that somebody woke it for, at least
 
 	SweepEvery time.Duration        // how often to walk over all content
 	Jitter     func() time.Duration // added to SweepEvery; nil: nothing
@@ -56,18 +57,24 @@ func (b *Blobs) Wake() {
 	}
 }
 
-// Run looks at what is due now and then, and when it is woken, until ctx ends.
+// Run looks at what is due now and then, and when it is woken, until ctx ends. Who
+// pushes to a full disk over and over does not keep it busy: it rests in between.
 func (b *Blobs) Run(ctx context.Context) {
 	tick := time.NewTicker(b.opts.Every)
 	defer tick.Stop()
-	for {
+	for pause := time.Duration(0); ; {
 		freed, err := b.Once(ctx)
 		b.report(ctx, freed, err)
+		if rest(ctx, pause) != nil {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			pause = 0
 		case <-b.wake:
+			pause = b.opts.Rest
 		}
 	}
 }

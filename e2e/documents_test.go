@@ -17,8 +17,8 @@ import (
 )
 
 // documentsTimeout bounds the run of all commands of the documents; the first
-// of them compiles the program.
-const documentsTimeout = 5 * time.Minute
+// of them compiles the program, and another one a test.
+const documentsTimeout = 10 * time.Minute
 
 // TestDocuments types what the README and the pages below docs/ say, in their
 // order, in one shell, in a copy of this repository. Passwords are typed where

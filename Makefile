@@ -53,7 +53,7 @@ test: packages clients peers program ## Install what the tests need, run all of 
 	echo "test: passed"
 
 .PHONY: unit
-unit: go ## Run the tests beside the code, with the race detector
+unit: clients program ## Run the tests beside the code, with the race detector
 	@mkdir -p $(LOG)
 	packages=$$(go list ./... | grep -v '/moorgate/e2e')
 	code=0
@@ -80,7 +80,7 @@ fuzz: go ## Run every fuzz target for FUZZTIME (5s) each
 	scripts/fuzz.sh $(FUZZTIME) 2>&1 | tee $(LOG)/fuzz.log
 
 .PHONY: torture
-torture: program go ## Load the server and kill it, for TIME (20m) each test
+torture: packages clients program ## Load the server and kill it, for TIME (20m) each test
 	MOORGATE_TORTURE=$(TIME) go test -v -count=1 -p=1 -timeout=$(TIMEOUT) ./torture/...
 
 .PHONY: bench

@@ -1,6 +1,7 @@
 package faultfs
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 )
 
 // maxWrite is the most bytes that one Write has; the kernel cuts larger ones. Each
@@ -44,8 +46,8 @@ type FS struct {
 }
 
 // Mount mounts backing, a directory, for the length of the test. What still uses
-// the file system then loses it when it ends. It needs root and /dev/fuse, and
-// fails the test without them.
+// the file system then loses it when it ends. It needs root and a kernel with
+// FUSE, and fails the test without them.
 func Mount(t testing.TB, backing string) *FS {
 	t.Helper()
 	s := &FS{Dir: t.TempDir(), Backing: backing, files: map[*file]struct{}{}, unsynced: map[uint64]*unsynced{}}
@@ -57,13 +59,16 @@ func Mount(t testing.TB, backing string) *FS {
 	if !ok {
 		t.Fatalf("faultfs: the root is a %T", root)
 	}
+	if err := makeDevice(); err != nil {
+		t.Fatalf("faultfs: cannot make %s: %v. It takes root and the right to make devices", device, err)
+	}
 	server, err := fs.Mount(s.Dir, &node{LoopbackNode: loopback, fs: s}, &fs.Options{MountOptions: fuse.MountOptions{
 		FsName: "faultfs", Name: "faultfs", DirectMountStrict: true, MaxWrite: maxWrite, DisableXAttrs: true,
 		ExplicitDataCacheControl: true,                 // else a page of a -shm file goes when its time changes
 		DisabledCapabilities:     fuse.CAP_PASSTHROUGH, // would write past us
 	}})
 	if err != nil {
-		t.Fatalf("faultfs: cannot mount on %s: %v. It takes root and /dev/fuse (modprobe fuse)", s.Dir, err)
+		t.Fatalf("faultfs: cannot mount on %s: %v. It takes root (in a container: CAP_SYS_ADMIN) and a kernel with FUSE (modprobe fuse)", s.Dir, err)
 	}
 	t.Cleanup(func() {
 		s.SetHook(nil)
@@ -75,6 +80,18 @@ func Mount(t testing.TB, backing string) *FS {
 		}
 	})
 	return s
+}
+
+// device is where a process that serves a file system meets the kernel.
+const device = "/dev/fuse"
+
+// makeDevice makes the device if it is missing, as in a container without udev.
+func makeDevice() error {
+	err := unix.Mknod(device, unix.S_IFCHR|0o600, int(unix.Mkdev(10, 229)))
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
 }
 
 // SetHook makes hook the one that is asked from now on; nil is none.

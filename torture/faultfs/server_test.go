@@ -13,8 +13,10 @@ import (
 
 // SQLite in WAL mode maps a file into memory and locks parts of others; the
 // server has a socket and a lock in its data directory.
+//
+// It is not parallel: it starts processes, and while that is done this process must
+// have no files of such a file system open, which the other tests do.
 func TestARealServerLivesOnIt(t *testing.T) {
-	t.Parallel()
 	backing := t.TempDir()
 	mounted := faultfs.Mount(t, backing)
 	var recorder faultfs.Recorder

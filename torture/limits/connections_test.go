@@ -97,7 +97,7 @@ func ask(s *server, conn net.Conn) error {
 // and some never end their question. The server is rid of all.
 func TestIdleConnectionsAreCut(t *testing.T) {
 	allowFiles(t)
-	s := start(t, "idle_timeout: 1s, header_timeout: 1s")
+	s := start(t, impatient)
 	s.works(t)
 	before := s.status(t)
 	first := []string{"", "GET /v2/ HTTP/1.1\r\nHost: " + s.Addr + "\r\n\r\n", "GET /v2/ HT"}

@@ -18,7 +18,10 @@ func TestSmallPullsDoNotWaitForLargePushes(t *testing.T) {
 	}
 	s := start(t, "")
 	c, blobs := client.New(t, s.URL), newContents(t, size)
-	content := image(t, t.Context(), c, "small/app")
+	content, err := image(t.Context(), c, "small/app")
+	if err != nil {
+		t.Fatal(err)
+	}
 	quiet := pulls(t, c, content, 500*time.Millisecond)
 	var group sync.WaitGroup
 	var pushed, next atomic.Int64

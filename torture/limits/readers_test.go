@@ -31,16 +31,18 @@ func read(t *testing.T, s *server, repo, digest string) *net.TCPConn {
 // 256 KiB in an idle timeout.
 func TestSlowReadersAreCut(t *testing.T) {
 	t.Parallel()
-	s := start(t, "idle_timeout: 1s")
-	s.works(t)
-	before := s.status(t)
+	home := newHome(t)
+	s := startIn(t, home, patient)
 	c := client.New(t, s.URL)
 	content := client.Random(large)
 	d := client.Digest(content) // once: it takes a while
 	if err := c.PushBlob(t.Context(), "app", content); err != nil {
 		t.Fatal(err)
 	}
-	c.HTTP.CloseIdleConnections()
+	s.stop(t)
+	s = startIn(t, home, impatient)
+	s.works(t)
+	before := s.status(t)
 	conns := make([]net.Conn, slow)
 	for i := range conns {
 		conns[i] = read(t, s, "app", d)

@@ -5,6 +5,8 @@ package ldaptest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -12,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -50,8 +51,12 @@ type Server struct {
 //go:embed slapd.conf
 var configuration string
 
-// startTimeout bounds the wait for a server that starts.
-const startTimeout = 60 * time.Second
+// startTimeout bounds the wait for a server that starts, and answerTimeout that for
+// the answer to a question whether it has.
+const (
+	startTimeout  = 60 * time.Second
+	answerTimeout = 5 * time.Second
+)
 
 // Start runs a server until the end of the test.
 func Start(t testing.TB) *Server {
@@ -61,8 +66,9 @@ func Start(t testing.TB) *Server {
 	if err := errors.Join(s.writeFiles(), os.Mkdir(filepath.Join(s.dir, "db"), 0o700)); err != nil {
 		t.Fatalf("slapd: %v", err)
 	}
-	s.URL, s.TLSURL = "ldap://"+freeAddress(t), "ldaps://"+freeAddress(t)
-	s.Restart(t)
+	s.tryUntilItRuns(t, func() {
+		s.URL, s.TLSURL = "ldap://"+freeAddress(t), "ldaps://"+freeAddress(t) // others may take them meanwhile
+	})
 	s.Add(t, Suffix, "objectClass", "dcObject", "objectClass", "organization", "dc", "example", "o", "Example")
 	s.Add(t, People, "objectClass", "organizationalUnit", "ou", "people")
 	s.Add(t, Groups, "objectClass", "organizationalUnit", "ou", "groups")
@@ -96,15 +102,49 @@ func (s *Server) Stop() { s.stop() }
 // Restart runs the server again, where it was and with what it had.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	s.tryUntilItRuns(t, func() {})
+}
+
+// tryUntilItRuns runs the server until it answers. It is run again when it has ended:
+// somebody else may have its ports, for a while.
+func (s *Server) tryUntilItRuns(t testing.TB, before func()) {
+	t.Helper()
 	program, err := exec.LookPath("slapd")
 	if err != nil {
 		program = "/usr/sbin/slapd" // it may not be in the PATH of users
 	}
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("slapd is not on this machine: %v", err)
+	}
+	deadline := time.Now().Add(startTimeout)
+	for {
+		before()
+		err := s.run(t, program, deadline)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		t.Logf("once more: %v", err)
+		<-time.After(200 * time.Millisecond)
+	}
+}
+
+// limited runs a program with few files: slapd has a table of all that it may open,
+// which in containers can be a thousand million.
+const limited = `ulimit -n 1024; exec "$0" "$@"`
+
+// run starts slapd and returns when it answers. An error is that it has ended, or does
+// not answer until the deadline.
+func (s *Server) run(t testing.TB, program string, deadline time.Time) error {
+	t.Helper()
 	var output bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, "-d", "0", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.URL+" "+s.TLSURL)
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-c", limited,
+		program, "-d", "0", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.URL+" "+s.TLSURL)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("slapd: %v", err)
+		return fmt.Errorf("slapd: %w", err)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -116,21 +156,35 @@ func (s *Server) Restart(t testing.TB) {
 		<-ended
 	})
 	t.Cleanup(s.stop)
-	deadline := time.Now().Add(startTimeout)
-	for {
-		if c, err := net.DialTimeout("tcp", strings.TrimPrefix(s.TLSURL, "ldaps://"), time.Second); err == nil {
-			_ = c.Close()
-			return
+	for time.Now().Before(deadline) {
+		if s.answers() {
+			return nil
 		}
 		select {
 		case <-ended:
-			t.Fatalf("slapd ended: %s", output.String())
+			return fmt.Errorf("slapd ended: %s", output.String())
 		case <-time.After(20 * time.Millisecond):
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("slapd does not listen")
-		}
 	}
+	s.stop()
+	return fmt.Errorf("slapd does not answer: %s", output.String())
+}
+
+// answers reports whether it is this server that answers, and nobody else at its
+// address: its certificate is from an authority of its own.
+func (s *Server) answers() bool {
+	pem, err := os.ReadFile(s.CA)
+	if err != nil {
+		return false
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	c, err := ldap.DialURL(s.TLSURL, ldap.DialWithDialer(&net.Dialer{Timeout: answerTimeout}), ldap.DialWithTLSConfig(&tls.Config{RootCAs: roots}))
+	if err != nil {
+		return false
+	}
+	defer c.Close() //nolint:errcheck // nothing was written
+	return true
 }
 
 // as runs a change as the administrator.

@@ -23,7 +23,7 @@ type faultyRun struct {
 }
 
 // TestPowerCutsAndFaultsAtRandom cuts the power, or kills the process, after
-// updates some of which failed..
+// updates some of which failed.
 func TestPowerCutsAndFaultsAtRandom(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {

@@ -30,6 +30,9 @@ const settings = "open: true\nlog: {access: false}\nlimits: {stop_timeout: 1s}\n
 // patience bounds what has to come to an end on a machine that is busy.
 const patience = 5 * time.Minute
 
+// inTheMiddle is the kind of kill after which the janitor had not ended.
+const inTheMiddle = "in the janitor, in the middle"
+
 // rig is one data directory and the server on it, which is ended in all the ways.
 type rig struct {
 	t      *testing.T
@@ -119,7 +122,7 @@ func (r *rig) killInJanitor() {
 	r.wantKilled(s)
 	r.kills["in the janitor"]++
 	if left, err := filepath.Glob(filepath.Join(r.data, "uploads", "litter-*")); err == nil && len(left) > 0 {
-		r.kills["in the janitor, in the middle"]++
+		r.kills[inTheMiddle]++
 	}
 }
 

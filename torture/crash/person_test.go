@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/moorgate/moorgate/torture/client"
 	"github.com/moorgate/moorgate/torture/world"
@@ -25,12 +26,16 @@ type person struct {
 // though nobody has killed the server fails the test.
 func (p *person) work(t *testing.T) bool {
 	step := p.step()
-	before := p.fleet.epoch.Load()
+	before, begin := p.fleet.epoch.Load(), time.Now()
 	err := p.Do(t.Context(), nil, step)
+	undisturbed := before%2 == 0 && before == p.fleet.epoch.Load()
 	switch {
 	case err == nil:
+		if undisturbed {
+			p.fleet.lasted(time.Since(begin))
+		}
 		return true
-	case before%2 == 0 && before == p.fleet.epoch.Load():
+	case undisturbed:
 		t.Errorf("with a server that runs: %v", err)
 	default:
 		p.fleet.cut.Add(1)

@@ -16,7 +16,7 @@ import (
 )
 
 // What "make test" looks at. With a minute or more (client.Full) all corners are
-// looked at, and what is chosen by chance for that long.
+// looked at, the extremes of each moment between two operations, and what is chosen by chance for that long.
 const (
 	short        = 2 * time.Second
 	shortCorners = 50 // of about 300
@@ -37,6 +37,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 	}
 	l := &looking{record: r, dir: memory(t), known: map[[sha256.Size]byte]*result{}}
 	t.Logf("%d operations, %d steps", len(r.ops), len(r.steps))
+	l.wantAllKinds(t)
 	l.corners(t, rand.New(rand.NewPCG(seed, 0)))
 	end := time.Now().Add(client.Long(t, short))
 	var group gosync.WaitGroup
@@ -65,16 +66,42 @@ type result struct {
 	err  error
 }
 
-// corner is a moment when something was over, and one of the states there.
-type corner struct{ n, state int }
+// wantAllKinds fails the test unless the record has each kind of operation that the
+// promise rests on: without them, nothing is tried.
+func (l *looking) wantAllKinds(t *testing.T) {
+	t.Helper()
+	count := map[Kind]int{}
+	for _, op := range l.ops {
+		count[op.Kind]++
+	}
+	for _, kind := range []Kind{Create, Write, Sync, SyncDir, Rename, Remove} {
+		if count[kind] == 0 {
+			t.Errorf("no %s was recorded, of %d operations", kind, len(l.ops))
+		}
+	}
+}
 
-// corners looks at the corners of all moments, in an order that is chosen by
+// corner is a moment, and one of the states there.
+type corner struct {
+	n     int // operations
+	state int // of the Corners
+}
+
+// corners looks at the corners of all moments when something was over, and, with the
+// time for it, at the extremes of all other moments, in an order that is chosen by
 // chance, and at some of them with servers in processes of their own.
 func (l *looking) corners(t *testing.T, random *rand.Rand) {
 	var all []corner
 	for _, n := range l.moments {
 		for state := range NewDisk().Corners() {
 			all = append(all, corner{n, state})
+		}
+	}
+	if client.Full(t) {
+		for n := range len(l.ops) + 1 {
+			for state := range extremes {
+				all = append(all, corner{n, state})
+			}
 		}
 	}
 	random.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })

@@ -42,8 +42,12 @@ func (s State) String() string {
 // sectors are the sizes, in bytes, that disks write in one step.
 var sectors = []int{512, 4096}
 
+// extremes is how many of the Corners come first in which all changes share a fate:
+// none is there, and all are.
+const extremes = 2
+
 // Corners returns the states that are most unlike each other: those in which
-// software that forgot a sync shows it.
+// software that forgot a sync shows it. The extremes are the first.
 func (d *Disk) Corners() []State {
 	every := func(about string, names, content FateKind) State {
 		return State{about, nil, func(_ int, c change) Fate {

@@ -2,6 +2,9 @@ package faultfs
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,6 +73,9 @@ func Mount(t testing.TB, backing string) *FS {
 	if err != nil {
 		t.Fatalf("faultfs: cannot mount on %s: %v. It takes root (in a container: CAP_SYS_ADMIN) and a kernel with FUSE (modprobe fuse)", s.Dir, err)
 	}
+	if err := keepDevice(); err != nil {
+		t.Errorf("faultfs: %v", err)
+	}
 	t.Cleanup(func() {
 		s.SetHook(nil)
 		if err := server.Unmount(); err == nil {
@@ -90,6 +96,21 @@ func makeDevice() error {
 	err := unix.Mknod(device, unix.S_IFCHR|0o600, int(unix.Mkdev(10, 229)))
 	if errors.Is(err, unix.EEXIST) {
 		return nil
+	}
+	return err
+}
+
+// keepDevice keeps the device from the processes that the test starts: as long as one
+// of them had it, the kernel would not see that the test is gone, and what waits for
+// an answer would wait for ever.
+func keepDevice() error {
+	const own = "/proc/self/fd"
+	list, err := os.ReadDir(own)
+	for _, entry := range list {
+		fd, bad := strconv.Atoi(entry.Name())
+		if target, gone := os.Readlink(filepath.Join(own, entry.Name())); bad == nil && gone == nil && target == device {
+			syscall.CloseOnExec(fd)
+		}
 	}
 	return err
 }

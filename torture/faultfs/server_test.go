@@ -2,6 +2,7 @@ package faultfs_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,6 +28,7 @@ func TestARealServerLivesOnIt(t *testing.T) {
 	}
 	args := []string{"--data", filepath.Join(mounted.Dir, "data"), "--config", config}
 	server := testserver.Start(t, args...)
+	wantNoDevice(t, server.Process.Pid)
 	c := client.New(t, server.URL)
 	var blobs [][]byte
 	for range 20 {
@@ -50,6 +52,21 @@ func TestARealServerLivesOnIt(t *testing.T) {
 	for _, want := range blobs {
 		if got, err := c.Blob(t.Context(), "team/app", client.Digest(want)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("a blob has changed, or: %v", err)
+		}
+	}
+}
+
+// wantNoDevice fails the test if a process could answer for the file system: it would
+// keep it alive when the test is gone.
+func wantNoDevice(t *testing.T, pid int) {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of process %d: %v", pid, err)
+	}
+	for _, f := range files {
+		if target, err := os.Readlink(f); err == nil && target == "/dev/fuse" {
+			t.Errorf("the server has %s", target)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -47,8 +48,9 @@ type Store struct {
 	blobs, uploads string // directories
 	ops            ops
 	now            func() time.Time
-	buffers        sync.Pool // of *buffer
-	instance       string    // random; tells uploads of this process from older ones
+	buffers        sync.Pool     // of *buffer
+	hashers        chan struct{} // holds one for each large push that is hashing now
+	instance       string        // random; tells uploads of this process from older ones
 
 	shards shards
 	turns  turns
@@ -72,6 +74,7 @@ func Open(c Config) (*Store, error) {
 		ops:      systemOps(),
 		now:      time.Now,
 		buffers:  sync.Pool{New: func() any { return new(buffer) }},
+		hashers:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		instance: rand.Text(),
 		shards:   shards{all: map[string]*shard{}},
 		turns:    turns{taken: map[oci.Digest]*turn{}},

@@ -9,7 +9,9 @@ import "hash"
 const queueLength = 4
 
 // hashing hashes pieces in the order they are written, on a goroutine of its
-// own, and gives their buffers back.
+// own, and gives their buffers back. The large pushes of a store take turns at it, on
+// half of the processors: with all of them hashing at once, whoever wants something
+// small waits behind all of them.
 type hashing struct {
 	store   *Store
 	written chan piece    // to be hashed
@@ -37,7 +39,9 @@ func startHashing(h hash.Hash, s *Store) *hashing {
 	go func() {
 		defer close(q.done)
 		for p := range q.written {
+			s.hashers <- struct{}{}
 			_, _ = h.Write(p.buf[:p.n])
+			<-s.hashers
 			q.free <- p.buf
 		}
 	}()

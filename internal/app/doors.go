@@ -26,10 +26,11 @@ type doors struct {
 
 // entrance is what all doors share.
 type entrance struct {
-	desk   *login.Desk
-	users  authn.Directory // nil: nobody signs in here
-	policy *policy
-	audit  audit.Func
+	desk    *login.Desk
+	users   authn.Directory // nil: nobody signs in here
+	bearers []authn.Bearer  // of identity sources
+	policy  *policy
+	audit   audit.Func
 }
 
 // openDoors opens the login, the gate, the token endpoint, and what only the

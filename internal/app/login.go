@@ -40,18 +40,19 @@ func (s *Server) openLogin(e *entrance) (*firstUser, error) {
 		}
 		list = []config.Login{{Htpasswd: &config.Htpasswd{File: file}}}
 	}
-	limiter := authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0)
-	passwords, users := make([]authn.Password, 0, len(list)), make([]authn.Directory, 0, len(list))
-	caches := caches{}
+	ss := &sources{limiter: authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0), caches: caches{}}
 	for _, l := range list {
-		source, err := s.openSource(l, limiter)
+		one, err := s.openSource(l, ss)
 		if err != nil {
 			return nil, err
 		}
-		users = append(users, source)
-		passwords = append(passwords, caches.before(l.Source(), source, s.remembers(l)))
+		ss.add(one)
 	}
-	e.desk.Passwords, e.users = authn.Chain(passwords...), authn.Directories(users...)
+	e.desk.Passwords, e.users = authn.Chain(ss.passwords...), authn.Directories(ss.directories...)
+	if len(ss.presences) > 0 {
+		e.desk.Presence = authn.Presences(ss.presences...)
+	}
+	e.bearers = ss.bearers
 	return first, nil
 }
 

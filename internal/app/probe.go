@@ -37,11 +37,11 @@ func Probe(ctx context.Context, cfg config.Config) []Finding {
 func probe(ctx context.Context, cfg config.Config, l config.Login) (string, error) {
 	s := newServer(config.Serve, Source{Config: cfg}, slog.New(slog.DiscardHandler))
 	defer s.Close() //nolint:errcheck // nothing was written
-	opened, err := s.openSource(l, authn.NewLimiter(0, 0))
+	opened, err := s.openSource(l, &sources{limiter: authn.NewLimiter(0, 0), caches: caches{}})
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return opened.Probe(ctx)
+	return opened.prober.Probe(ctx)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,51 +12,81 @@ import (
 	"github.com/moorgate/moorgate/internal/filewatch"
 )
 
-// source is an identity source: it lets people in by their passwords, and knows
-// later whether they are still there.
-type source interface {
-	authn.Stamped
-	authn.Directory
-	authn.Prober
+// source is an identity source that is open. What it cannot do is nil.
+type source struct {
+	password  authn.Password  // takes names with passwords
+	bearer    authn.Bearer    // takes tokens
+	presence  authn.Presence  // knows people by how they come
+	directory authn.Directory // knows later whether they are still there
+	prober    authn.Prober    // can be tried; never nil
+}
+
+// sources are what all sources of a server share, and what they come to.
+type sources struct {
+	limiter *authn.Limiter
+	caches  caches
+
+	passwords   []authn.Password
+	bearers     []authn.Bearer
+	presences   []authn.Presence
+	directories []authn.Directory
+}
+
+// add puts a source behind those that are there.
+func (ss *sources) add(one source) {
+	if one.password != nil {
+		ss.passwords = append(ss.passwords, one.password)
+	}
+	if one.bearer != nil {
+		ss.bearers = append(ss.bearers, one.bearer)
+	}
+	if one.presence != nil {
+		ss.presences = append(ss.presences, one.presence)
+	}
+	if one.directory != nil {
+		ss.directories = append(ss.directories, one.directory)
+	}
 }
 
 // openSource opens an identity source.
-func (s *Server) openSource(l config.Login, limiter *authn.Limiter) (source, error) {
-	if l.LDAP != nil {
-		return s.openLDAP(l)
+func (s *Server) openSource(l config.Login, ss *sources) (one source, err error) {
+	switch {
+	case l.Htpasswd != nil:
+		one, err = s.openHtpasswd(l, ss)
+	case l.LDAP != nil:
+		one, err = s.openLDAP(l, ss)
+	default: // no configuration without mistakes has such an entry
+		err = errors.New("no such kind of source")
 	}
-	return s.openHtpasswd(l, limiter)
+	if err != nil {
+		return source{}, fmt.Errorf("login %s: %w", l.Source(), err)
+	}
+	return one, nil
 }
 
-func (s *Server) openHtpasswd(l config.Login, limiter *authn.Limiter) (*htpasswd.Source, error) {
+// openHtpasswd opens a password file. Its stamp ends what is remembered at once when
+// a password changes.
+func (s *Server) openHtpasswd(l config.Login, ss *sources) (source, error) {
 	file := l.Htpasswd.File
 	watch := filewatch.New(s.log, file)
-	source, err := htpasswd.Open(l.Source(), file, limiter)
+	users, err := htpasswd.Open(l.Source(), file, ss.limiter)
 	if err != nil {
-		return nil, err
+		return source{}, err
 	}
-	s.keep = append(s.keep, keeper{what: "users", file: file, watch: watch, reload: source.Reload})
-	return source, nil
+	s.keep = append(s.keep, keeper{what: "users", file: file, watch: watch, reload: users.Reload})
+	password := ss.caches.before(l.Source(), users, s.cfg.Limits.PasswordCache)
+	return source{password: password, directory: users, prober: users}, nil
 }
 
-func (s *Server) openLDAP(l config.Login) (*ldap.Source, error) {
-	source, err := ldap.Open(l.Source(), l.LDAP.Config)
+// openLDAP opens a directory, which is asked again soon.
+func (s *Server) openLDAP(l config.Login, ss *sources) (source, error) {
+	users, err := ldap.Open(l.Source(), l.LDAP.Config)
 	if err != nil {
-		return nil, fmt.Errorf("login %s: %w", l.Source(), err)
+		return source{}, err
 	}
-	s.later(source)
-	return source, nil
-}
-
-// remembers returns how long what a source has verified is remembered. The stamp of
-// a password file ends that at once when a password changes; a directory is asked
-// again soon.
-func (s *Server) remembers(l config.Login) time.Duration {
-	ttl := s.cfg.Limits.PasswordCache
-	if l.LDAP != nil {
-		ttl = min(ttl, l.LDAP.Cache)
-	}
-	return ttl
+	s.later(users)
+	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.LDAP.Cache))
+	return source{password: password, directory: users, prober: users}, nil
 }
 
 // caches are memories of verified passwords, one for each time to live.

@@ -55,6 +55,7 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 		})
 		t.server = func(r *http.Request) (gate.TokenServer, bool) { return s.tokenServer(r, e.policy) }
 	}
+	bearers = append(bearers, e.bearers...)
 	for _, a := range s.cfg.Token.Accept {
 		foreign, err := s.openForeign(a)
 		if err != nil {

@@ -3,7 +3,9 @@ package authn
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
@@ -37,10 +39,39 @@ type Password interface {
 	VerifyPassword(ctx context.Context, user, password string) (access.Identity, error)
 }
 
+// Recognizer is a source that knows its own credentials by their form, such as
+// tokens and keys. They are shown to it, and to no source that does not recognize
+// them: neither is somebody else told a secret, nor is a slow hash computed in vain.
+type Recognizer interface {
+	Password
+
+	// Recognizes reports whether these may be credentials of this source. It is
+	// fast, may be called at once by many, and says nothing about whether they are
+	// genuine.
+	Recognizes(user, password string) bool
+}
+
+// Arrival is how a request came, besides the credentials in it.
+type Arrival struct {
+	Peer   netip.Addr           // the other end of the connection; the zero value if it is not known
+	TLS    *tls.ConnectionState // of the connection; nil without TLS
+	Header map[string][]string  // as net/http.Header has it; not to be changed
+}
+
+// Presence vouches for whoever sends a request without credentials: by the
+// certificate of the client, or by the word of a proxy in front of us.
+type Presence interface {
+	// VerifyArrival returns who has come so. It may be called at once by many.
+	//
+	// Errors: the bare ErrNoMatch if nothing was shown that this source is about;
+	// ErrNoMatch wrapped with the reason if it knows nobody who comes so.
+	VerifyArrival(ctx context.Context, a Arrival) (access.Identity, error)
+}
+
 // Token is what a verified token says.
 type Token struct {
 	Who     access.Identity
-	Ceiling access.Ceiling // never nil
+	Ceiling access.Ceiling // nil: it says who somebody is, and limits nothing
 	Expires time.Time
 }
 

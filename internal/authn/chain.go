@@ -12,11 +12,30 @@ import (
 // the user then, its fault is the answer, as it may be the one who does. Any other
 // answer is the answer. A user whom no source knows, and a chain without sources,
 // is ErrNoMatch.
+//
+// Credentials that a Recognizer recognizes are shown to those sources only that do.
 func Chain(sources ...Password) Password { return chain(sources) }
 
 type chain []Password
 
 func (c chain) VerifyPassword(ctx context.Context, user, password string) (access.Identity, error) {
+	if own := c.recognizing(user, password); len(own) > 0 {
+		return own.ask(ctx, user, password)
+	}
+	return c.ask(ctx, user, password)
+}
+
+// recognizing returns the sources that know these credentials by their form.
+func (c chain) recognizing(user, password string) (own chain) {
+	for _, source := range c {
+		if r, ok := source.(Recognizer); ok && r.Recognizes(user, password) {
+			own = append(own, source)
+		}
+	}
+	return own
+}
+
+func (c chain) ask(ctx context.Context, user, password string) (access.Identity, error) {
 	fault := ErrNoMatch
 	for _, source := range c {
 		who, err := source.VerifyPassword(ctx, user, password)

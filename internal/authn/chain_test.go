@@ -69,3 +69,38 @@ func TestChain(t *testing.T) {
 		})
 	}
 }
+
+// recognizing is a source that takes only users who are named as it is.
+type recognizing struct{ answering }
+
+func (r recognizing) Recognizes(user, _ string) bool { return user == r.name }
+
+// TestChainShowsSecretsToTheirSource shows credentials that a source recognizes to
+// no other, be it before or behind it, and whatever comes of it.
+func TestChainShowsSecretsToTheirSource(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		user  string
+		err   error // of those that recognize
+		asked []string
+	}{
+		"recognized by one":       {"keys", nil, []string{"keys"}},
+		"recognized and unknown":  {"keys", authn.ErrNoMatch, []string{"keys"}},
+		"recognized, and a fault": {"keys", errors.New("no database"), []string{"keys"}},
+		"recognized by nobody":    {"alice", authn.ErrNoMatch, []string{"file", "keys", "other", "directory"}},
+	} {
+		var asked []string
+		chain := authn.Chain(
+			answering{"file", authn.ErrNoMatch, &asked},
+			recognizing{answering{"keys", tt.err, &asked}},
+			recognizing{answering{"other", tt.err, &asked}},
+			answering{"directory", authn.ErrNoMatch, &asked},
+		)
+		if _, err := chain.VerifyPassword(t.Context(), tt.user, "x"); tt.user == "keys" && !errors.Is(err, tt.err) {
+			t.Errorf("%s: error %v, want %v", name, err, tt.err)
+		}
+		if diff := cmp.Diff(tt.asked, asked); diff != "" {
+			t.Errorf("%s: asked (-want +got):\n%s", name, diff)
+		}
+	}
+}

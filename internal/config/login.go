@@ -27,11 +27,16 @@ func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
 
 // kinds returns what sort of source it is: one name, unless there is a mistake.
 func (l Login) kinds() (names []string) {
-	if l.Htpasswd != nil {
-		names = append(names, "htpasswd")
-	}
-	if l.LDAP != nil {
-		names = append(names, "ldap")
+	for _, k := range []struct {
+		name string
+		set  bool
+	}{
+		{"htpasswd", l.Htpasswd != nil},
+		{"ldap", l.LDAP != nil},
+	} {
+		if k.set {
+			names = append(names, k.name)
+		}
 	}
 	return names
 }

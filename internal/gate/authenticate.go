@@ -29,12 +29,14 @@ type insufficientScope struct{ lacks access.Grant }
 
 func (e *insufficientScope) Error() string { return "insufficient_scope" }
 
-// authenticate returns who is asking. A request without credentials is the
-// anonymous identity's; one with wrong ones is nobody's.
+// authenticate returns who is asking. A request without credentials is that of whom
+// its arrival vouches for, else the anonymous identity's; one with wrong ones is
+// nobody's.
 func (g *Gate) authenticate(r *http.Request, request *route.Request) (caller, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
-		return caller{who: access.Anonymous()}, nil
+		who, err := g.Login.Present(r)
+		return caller{who: who, signed: err == nil && !who.IsAnonymous()}, err
 	}
 	if token, ok := bearerToken(values); ok && g.Tokens != nil {
 		return g.withToken(r, request, token)

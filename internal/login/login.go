@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/moorgate/moorgate/internal/access"
@@ -18,7 +19,7 @@ import (
 // Bounds of what a client may send as a name and a password.
 const (
 	maxUser     = 255
-	maxPassword = 4096
+	maxPassword = 16 << 10 // tokens come as passwords too
 )
 
 // ErrReadable is for those who could only sign in by sending a secret for others
@@ -28,7 +29,31 @@ var ErrReadable = oci.Errorf(oci.Denied, "this connection can be read by others,
 // Desk is where people sign in. Its fields are set before its first use.
 type Desk struct {
 	Passwords authn.Password // nil: no passwords are taken, everybody is anonymous
+	Presence  authn.Presence // nil: nobody is known without credentials
 	Audit     audit.Func
+}
+
+// Present returns who sent a request that has no Authorization header: whom a
+// certificate or a proxy vouches for, else the anonymous identity.
+//
+// Errors: Unavailable.
+func (d *Desk) Present(r *http.Request) (access.Identity, error) {
+	if d.Presence == nil {
+		return access.Anonymous(), nil
+	}
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // where this fails, nobody is there
+	who, err := d.Presence.VerifyArrival(r.Context(), authn.Arrival{Peer: peer.Addr().Unmap(), TLS: r.TLS, Header: r.Header})
+	switch {
+	case err == nil:
+		return who, nil
+	case err == authn.ErrNoMatch: //nolint:errorlint // the bare one: nothing was shown
+		return access.Anonymous(), nil
+	case errors.Is(err, authn.ErrNoMatch): // what was shown may be meant for somebody else
+		d.note(r, "", err.Error())
+		return access.Anonymous(), nil
+	default:
+		return access.Identity{}, oci.Errorf(oci.Unavailable, "the login service cannot answer now: try again later").Because(err)
+	}
 }
 
 // Basic returns who signed the request with a user name and a password
@@ -69,9 +94,14 @@ func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, e
 }
 
 func (d *Desk) failed(r *http.Request, user, why string) error {
+	d.note(r, user, why)
+	return oci.Errorf(oci.Unauthorized, "user name or password is wrong")
+}
+
+// note records that nobody was let in for what was shown.
+func (d *Desk) note(r *http.Request, user, why string) {
 	d.Audit(r.Context(), audit.Record{
 		RequestID: reqctx.ID(r.Context()), Client: reqctx.ClientOf(r.Context()).Addr,
 		Who: access.Identity{User: user}, Outcome: audit.LoginFailed, Rule: why,
 	})
-	return oci.Errorf(oci.Unauthorized, "user name or password is wrong")
 }

@@ -38,7 +38,7 @@ func (a *API) identify(r *http.Request, q *request) (access.Identity, error) {
 	case len(r.Header.Values("Authorization")) > 0:
 		return a.Login.Basic(r)
 	default:
-		return access.Anonymous(), nil
+		return a.Login.Present(r)
 	}
 }
 

@@ -1,0 +1,32 @@
+package authn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/moorgate/moorgate/internal/access"
+)
+
+// Presences asks presences in order. Only ErrNoMatch asks the next one; any other
+// answer is the answer. If nobody knows who has come, the error is ErrNoMatch with
+// the reasons of all, or the bare ErrNoMatch if there are none.
+func Presences(list ...Presence) Presence { return presences(list) }
+
+type presences []Presence
+
+func (ps presences) VerifyArrival(ctx context.Context, a Arrival) (access.Identity, error) {
+	reasons := []error{ErrNoMatch}
+	for _, p := range ps {
+		who, err := p.VerifyArrival(ctx, a)
+		if !errors.Is(err, ErrNoMatch) {
+			return who, err
+		}
+		if err != ErrNoMatch { //nolint:errorlint // the bare one has no reason
+			reasons = append(reasons, err)
+		}
+	}
+	if len(reasons) == 1 {
+		return access.Identity{}, ErrNoMatch
+	}
+	return access.Identity{}, errors.Join(reasons...)
+}

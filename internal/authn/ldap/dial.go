@@ -144,10 +144,13 @@ func (d *dialer) dialOne(ctx context.Context, u *url.URL) (*conn, error) {
 const stepsToConnect = 3
 
 func (d *dialer) connect(ctx context.Context, u *url.URL) (*conn, error) {
-	raw, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, "tcp", address(u))
+	dialed, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, "tcp", address(u))
 	if err != nil {
 		return nil, err
 	}
+	bounded := &boundedConn{Conn: dialed}
+	bounded.allow(maxAnswers)
+	var raw net.Conn = bounded
 	if u.Scheme == "ldaps" {
 		secured := tls.Client(raw, d.tlsFor(u))
 		if err := secured.HandshakeContext(ctx); err != nil {
@@ -156,7 +159,7 @@ func (d *dialer) connect(ctx context.Context, u *url.URL) (*conn, error) {
 		}
 		raw = secured
 	}
-	c := &conn{ldap: ldap.NewConn(raw, u.Scheme == "ldaps"), dialer: d}
+	c := &conn{ldap: ldap.NewConn(raw, u.Scheme == "ldaps"), dialer: d, bounded: bounded}
 	c.ldap.SetTimeout(d.timeout)
 	c.ldap.Start()
 	return c, nil
@@ -181,12 +184,14 @@ func (d *dialer) begin(c *conn, u *url.URL) error {
 // conn is a connection, used by one goroutine at a time. Between two uses it is
 // bound for searching.
 type conn struct {
-	ldap   *ldap.Conn
-	dialer *dialer
+	ldap    *ldap.Conn
+	dialer  *dialer
+	bounded *boundedConn // below it
 }
 
-// while runs a question and gives it up when ctx ends.
+// while runs a question and gives it up when ctx ends. So much may come for it.
 func (c *conn) while(ctx context.Context, ask func() error) error {
+	c.bounded.allow(maxAnswers)
 	stop := context.AfterFunc(ctx, c.close)
 	defer stop()
 	err := ask()

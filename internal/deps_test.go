@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"refresh":           {"authn", "meta"},
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
+	"authn/certtest":    {},
 	"authn/ldaptest":    {"certs"},
 
 	// The operations: no HTTP, no users.
@@ -103,7 +104,7 @@ var onlyIn = map[string][]string{
 	"net/http": {
 		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest"},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest", "authn/certtest"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"refresh":           {"authn", "meta"},
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
+	"authn/clientcert":  {"authn"},
 	"authn/certtest":    {},
 	"authn/ldaptest":    {"certs"},
 

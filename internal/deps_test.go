@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/clientcert":  {"authn"},
+	"authn/front":       {"authn"},
 	"authn/certtest":    {},
 	"authn/ldaptest":    {"certs"},
 

@@ -56,8 +56,8 @@ var mayImport = map[string][]string{
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/clientcert":  {"authn"},
-	"authn/front":       {"authn"},
 	"authn/certtest":    {},
+	"authn/front":       {"authn"},
 	"authn/ldaptest":    {"certs"},
 
 	// The operations: no HTTP, no users.
@@ -76,7 +76,7 @@ var mayImport = map[string][]string{
 	"control":    {"token", "refresh", "audit", "wire", "process"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "upstream"},
+	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/clientcert", "authn/front", "upstream"},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},

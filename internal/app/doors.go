@@ -29,6 +29,7 @@ type entrance struct {
 	desk    *login.Desk
 	users   authn.Directory // nil: nobody signs in here
 	bearers []authn.Bearer  // of identity sources
+	claims  []string        // headers that are for us alone
 	policy  *policy
 	audit   audit.Func
 }
@@ -55,7 +56,7 @@ func (s *Server) openDoors(ctx context.Context, d doors) error {
 	if err != nil {
 		return err
 	}
-	s.pushes = &pushes{next: d.next, now: time.Now}
+	s.pushes = &pushes{next: withoutHeaders(d.next, e.claims), now: time.Now}
 	root := &root{s: s, tokens: tokens, api: http.HandlerFunc(s.nothing)}
 	if d.next != nil {
 		root.api = &gate.Gate{

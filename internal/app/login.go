@@ -52,6 +52,8 @@ func (s *Server) openLogin(e *entrance) (*firstUser, error) {
 	if len(ss.presences) > 0 {
 		e.desk.Presence = authn.Presences(ss.presences...)
 	}
+	s.askForCertificates(ss.authorities)
+	e.claims = ss.claims
 	e.bearers = ss.bearers
 	return first, nil
 }

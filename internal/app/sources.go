@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -30,6 +31,9 @@ type sources struct {
 	bearers     []authn.Bearer
 	presences   []authn.Presence
 	directories []authn.Directory
+
+	authorities []func() []*x509.Certificate // of clients
+	claims      []string                     // headers by which a proxy in front says who somebody is
 }
 
 // add puts a source behind those that are there.
@@ -55,6 +59,10 @@ func (s *Server) openSource(l config.Login, ss *sources) (one source, err error)
 		one, err = s.openHtpasswd(l, ss)
 	case l.LDAP != nil:
 		one, err = s.openLDAP(l, ss)
+	case l.Certificate != nil:
+		one, err = s.openCertificate(l, ss)
+	case l.Front != nil:
+		one, err = s.openFront(l, ss)
 	default: // no configuration without mistakes has such an entry
 		err = errors.New("no such kind of source")
 	}

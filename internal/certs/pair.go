@@ -86,6 +86,33 @@ func ServerConfig(pair *Pair) *tls.Config {
 	}
 }
 
+// maxHint bounds the names of authorities that clients are told, in bytes: with more
+// than fits into a message nobody could connect.
+const maxHint = 16 << 10
+
+// AskClients returns a configuration like c that asks clients for a certificate, and
+// tells them whose ones count, as authorities returns them at that moment (RFC 8446,
+// section 4.2.4). Which ones do is not decided here: who has none, or a bad one,
+// gets an answer that says so, and not the end of the connection.
+func AskClients(c *tls.Config, authorities func() []*x509.Certificate) *tls.Config {
+	asking := c.Clone()
+	asking.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := c.Clone()
+		now.ClientAuth = tls.RequestClientCert
+		now.ClientCAs = x509.NewCertPool()
+		size := 0
+		for _, authority := range authorities() {
+			size += len(authority.RawSubject)
+			now.ClientCAs.AddCert(authority)
+		}
+		if size > maxHint {
+			now.ClientCAs = nil // clients choose without
+		}
+		return now, nil
+	}
+	return asking
+}
+
 // readPair reads a certificate and the key that belongs to it.
 func readPair(certFile, keyFile string) (*tls.Certificate, error) {
 	certPEM, err := readFile("certificate", certFile)

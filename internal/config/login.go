@@ -5,14 +5,18 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/moorgate/moorgate/internal/authn/clientcert"
+	"github.com/moorgate/moorgate/internal/authn/front"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
 )
 
 // Login is one identity source; exactly one field besides the name is set.
 type Login struct {
-	Name     string    `yaml:"name"` // Identity.Source, as Source returns it
-	Htpasswd *Htpasswd `yaml:"htpasswd"`
-	LDAP     *LDAP     `yaml:"ldap"`
+	Name        string       `yaml:"name"` // Identity.Source, as Source returns it
+	Htpasswd    *Htpasswd    `yaml:"htpasswd"`
+	LDAP        *LDAP        `yaml:"ldap"`
+	Certificate *Certificate `yaml:"certificate"`
+	Front       *Front       `yaml:"front"`
 }
 
 // Htpasswd is a file of users and password hashes.
@@ -25,6 +29,16 @@ type LDAP struct{ ldap.Config }
 
 func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
 
+// Certificate is those who show a certificate when they connect.
+type Certificate struct{ clientcert.Config }
+
+func (c *Certificate) setDefaults() { c.Config = clientcert.Default() }
+
+// Front is those whom a proxy in front of us has let in.
+type Front struct{ front.Config }
+
+func (f *Front) setDefaults() { f.Config = front.Default() }
+
 // kinds returns what sort of source it is: one name, unless there is a mistake.
 func (l Login) kinds() (names []string) {
 	for _, k := range []struct {
@@ -33,6 +47,8 @@ func (l Login) kinds() (names []string) {
 	}{
 		{"htpasswd", l.Htpasswd != nil},
 		{"ldap", l.LDAP != nil},
+		{"certificate", l.Certificate != nil},
+		{"front", l.Front != nil},
 	} {
 		if k.set {
 			names = append(names, k.name)
@@ -52,7 +68,15 @@ func (l Login) Source() string {
 
 // namesGroups reports whether the source says which groups somebody is in.
 func (l Login) namesGroups() bool {
-	return l.LDAP != nil && (l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != "")
+	switch {
+	case l.LDAP != nil:
+		return l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != ""
+	case l.Certificate != nil:
+		return l.Certificate.Groups != ""
+	case l.Front != nil:
+		return l.Front.Groups != ""
+	}
+	return false
 }
 
 // sourceName is what identity sources may be called: it stands before a user
@@ -66,12 +90,13 @@ func (v *validator) login(c Config) {
 		path := fmt.Sprintf("login[%d]", i)
 		kinds := l.kinds()
 		if len(kinds) == 0 {
-			v.check(false, path, "name an identity source: htpasswd or ldap")
+			v.check(false, path, "name an identity source: htpasswd, ldap, certificate or front")
 			continue
 		}
 		v.check(len(kinds) == 1, path, "one source each: make %s entries of their own", strings.Join(kinds, " and "))
 		v.sourceName(path+".name", l.Source(), seen)
 		v.source(path, l)
+		v.check(l.Certificate == nil || c.TLS.On(), path+".certificate", "certificates are shown only over TLS that ends here: give tls.cert and tls.key; for a proxy that ends it, see front")
 	}
 	v.check(!c.Open || len(c.Token.Accept) == 0, "open", "an open registry asks for no tokens: remove open, or remove token.accept")
 	for i, a := range c.Token.Accept {
@@ -84,8 +109,19 @@ func (v *validator) source(path string, l Login) {
 		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
 	}
 	if l.LDAP != nil {
-		l.LDAP.Check(func(key, problem string) { v.check(false, path+".ldap."+key, "%s", problem) })
+		l.LDAP.Check(v.under(path + ".ldap"))
 	}
+	if l.Certificate != nil {
+		l.Certificate.Check(v.under(path + ".certificate"))
+	}
+	if l.Front != nil {
+		l.Front.Check(v.under(path + ".front"))
+	}
+}
+
+// under reports what a source says of its own keys, which stand at a path.
+func (v *validator) under(path string) func(key, problem string) {
+	return func(key, problem string) { v.check(false, path+"."+key, "%s", problem) }
 }
 
 func (v *validator) sourceName(path, name string, seen map[string]bool) {

@@ -8,14 +8,14 @@ import (
 )
 
 // Presences asks presences in order. Only ErrNoMatch asks the next one; any other
-// answer is the answer. If nobody knows who has come, the error is ErrNoMatch with
-// the reasons of all, or the bare ErrNoMatch if there are none.
+// answer is the answer. If nobody knows who has come, the error has the reasons of
+// all, each of which is ErrNoMatch; it is the bare ErrNoMatch if there are none.
 func Presences(list ...Presence) Presence { return presences(list) }
 
 type presences []Presence
 
 func (ps presences) VerifyArrival(ctx context.Context, a Arrival) (access.Identity, error) {
-	reasons := []error{ErrNoMatch}
+	var reasons []error
 	for _, p := range ps {
 		who, err := p.VerifyArrival(ctx, a)
 		if !errors.Is(err, ErrNoMatch) {
@@ -25,7 +25,7 @@ func (ps presences) VerifyArrival(ctx context.Context, a Arrival) (access.Identi
 			reasons = append(reasons, err)
 		}
 	}
-	if len(reasons) == 1 {
+	if len(reasons) == 0 {
 		return access.Identity{}, ErrNoMatch
 	}
 	return access.Identity{}, errors.Join(reasons...)

@@ -21,7 +21,7 @@ const (
 
 // Attributes of a subject (RFC 5280, appendix A.1).
 var (
-	commonName         = asn1.ObjectIdentifier{2, 5, 4, 3} //nolint:gochecknoglobals // a name, never written
+	commonName         = asn1.ObjectIdentifier{2, 5, 4, 3}  //nolint:gochecknoglobals // a name, never written
 	organization       = asn1.ObjectIdentifier{2, 5, 4, 10} //nolint:gochecknoglobals // a name, never written
 	organizationalUnit = asn1.ObjectIdentifier{2, 5, 4, 11} //nolint:gochecknoglobals // a name, never written
 )

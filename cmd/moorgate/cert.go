@@ -24,7 +24,7 @@ func newCertCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCertCreateCommand())
+	cmd.AddCommand(newCertCreateCommand(), newCertClientCommand())
 	return cmd
 }
 

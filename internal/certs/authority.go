@@ -45,6 +45,8 @@ type Request struct {
 	Hosts Hosts
 	Days  int       // it is valid; 0 is DefaultDays
 	Now   time.Time // its beginning
+
+	client *ClientRequest // whom it is for; nil: a server
 }
 
 // Issued is a new certificate.
@@ -127,6 +129,9 @@ func (a *Authority) Issue(r Request) (*Issued, error) {
 	template, err := leafTemplate(r.Hosts, r.Now, days)
 	if err != nil {
 		return nil, err
+	}
+	if r.client != nil {
+		r.client.name(template)
 	}
 	if template.NotAfter.After(a.Cert.NotAfter) {
 		template.NotAfter = a.Cert.NotAfter

@@ -44,20 +44,12 @@ type Result struct {
 // Errors: fs.ErrExist.
 func Create(dir string, r Request, force bool) (Result, error) {
 	return inDir(dir, func(res *Result) error {
-		if !force {
-			for _, path := range []string{res.Cert, res.Key} {
-				if _, err := os.Lstat(path); err == nil {
-					return fmt.Errorf("%s is there already; add --force to replace it: %w", path, fs.ErrExist)
-				}
-			}
-		}
-		authority, err := loadAuthority(res.Files)
-		if err != nil {
+		if err := res.vacant(force); err != nil {
 			return err
 		}
-		if authority != nil && !r.Now.Before(authority.Cert.NotAfter) {
-			return fmt.Errorf("the authority %s expired on %s; remove it and %s to make a new one",
-				res.CACert, authority.Cert.NotAfter.Format(time.DateOnly), res.CAKey)
+		authority, err := loadLasting(res.Files, r.Now)
+		if err != nil {
+			return err
 		}
 		return res.issue(authority, r)
 	})

@@ -16,6 +16,7 @@ packages=(
 	skopeo           # a client without an engine
 	postgresql       # the metadata store of more than one machine
 	slapd            # a directory of people
+	nginx            # a front that signs people in
 	docker-registry  # registry 2.8: behind the gateway, and trusting our tokens
 	docker-compose   # what deploy/compose.yaml is for
 	"$@"

@@ -15,6 +15,15 @@ func TestValidateReportsTheContent(t *testing.T) {
 		file string
 		want []string // beginnings
 	}{
+		"certificates without TLS":       {"", "login:\n  - certificate: {ca: a}\n", []string{"line 2: login[0].certificate: certificates are shown only over TLS"}},
+		"certificates with TLS":          {"", "tls: {self_signed: true}\nlogin:\n  - certificate: {ca: a}\n", nil},
+		"certificates, wrong in all":     {"", "tls: {self_signed: true}\nlogin:\n  - certificate:\n      user: dn\n      groups: cn\n      domains: [A]\n", []string{"line 3: login[0].certificate.ca: ", "line 4: login[0].certificate.user: ", "line 6: login[0].certificate.domains: ", "line 6: login[0].certificate.domains[0]: ", "line 5: login[0].certificate.groups: "}},
+		"groups of certificates":         {"", "tls: {self_signed: true}\nlogin:\n  - certificate: {ca: a, groups: ou}\naccess: {rules: [{who: \"group:x\", may: pull, repos: a}]}\n", nil},
+		"no groups of certificates":      {"", "tls: {self_signed: true}\nlogin:\n  - certificate: {ca: a}\naccess: {rules: [{who: \"group:x\", may: pull, repos: a}]}\n", []string{"line 4: access.rules[0].who[0]: "}},
+		"a front":                        {"", "login:\n  - front: {from: [10.1.2.3, fd00::/64], groups: X-Groups}\naccess: {rules: [{who: \"group:x\", may: pull, repos: a}]}\n", nil},
+		"a front that is everywhere":     {"", "login:\n  - front: {from: [10.1.2.3, 0.0.0.0/0]}\n", []string{"line 2: login[0].front.from[1]: "}},
+		"two kinds in one":               {"", "tls: {self_signed: true}\nlogin:\n  - front: {from: 10.1.2.3}\n    certificate: {ca: a}\n", []string{"line 3: login[0]: one source each: make certificate and front entries"}},
+		"two fronts":                     {"", "login:\n  - front: {from: 10.1.2.3}\n  - front: {from: 10.1.2.4}\n", []string{"line 3: login[1].name: there is another source"}},
 		"a gateway without a registry":   {config.Proxy, "", []string{"upstreams: a gateway needs a registry behind it: give --upstream"}},
 		"a token server for nobody":      {config.Token, "", []string{"token.services: a token server needs", "login: a token server needs to know its users"}},
 		"a token server":                 {config.Token, tokenServer, nil},

@@ -194,7 +194,7 @@ func TestFrontsThatCannotBe(t *testing.T) {
 		"login front: the secret of the proxy (secret_file): a": "login: [{front: {from: 127.0.0.1, secret_file: " + short + "}}]\n",
 		"login front: the secret of the proxy (secret_file): o": "login: [{front: {from: 127.0.0.1, secret_file: /nowhere}}]\n",
 		"login[0].front.user: \\\"X_User\\\" is not a header":   "login: [{front: {from: 10.1.2.3, user: X_User}}]\n",
-		"no such key; known here: from, user, groups, separato": "login: [{front: {from: 10.1.2.3, header: X-User}}]\n",
+		"no such key; known here: from, user, groups":           "login: [{front: {from: 10.1.2.3, header: X-User}}]\n",
 	} {
 		s, err := testserver.TryStart(t, withConfig(t, config, nil)...)
 		if err == nil || !strings.Contains(s.Log(), want) && !strings.Contains(s.Log(), strings.ReplaceAll(want, `\"`, `"`)) {

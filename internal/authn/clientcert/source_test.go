@@ -34,7 +34,7 @@ func open(t *testing.T, pem string, change ...func(*Config)) *Source {
 }
 
 // arrival is a request over a connection on which somebody has shown certificates.
-func arrival(t *testing.T, pair *tls.Certificate) authn.Arrival {
+func arrival(t testing.TB, pair *tls.Certificate) authn.Arrival {
 	t.Helper()
 	return authn.Arrival{TLS: &tls.ConnectionState{PeerCertificates: certtest.Shown(t, pair)}}
 }

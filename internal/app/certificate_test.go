@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -275,6 +276,37 @@ func TestTokensForCertificates(t *testing.T) {
 		a := anybody.do(t, http.MethodPost, "/v2/team/app/blobs/uploads/", nil, "Authorization", "Bearer "+token)
 		if a.status != want {
 			t.Errorf("status %d, want %d", a.status, want)
+		}
+	}
+}
+
+// TestTokenServerTakesCertificates gives out tokens for the registries of others.
+func TestTokenServerTakesCertificates(t *testing.T) {
+	t.Parallel()
+	ca := newClientCA(t)
+	made := pair(t, t.TempDir())
+	config := "token: {services: [{name: registry}]}\nlogin:\n" + ca.login("      groups: ou\n") + certificateRules
+	s := testserver.StartAs(t, "token", withConfig(t, config, []string{"--tls-cert", made.Cert, "--tls-key", made.Key})...)
+	const ask = "/token?service=registry&scope=repository:team/app:pull,push"
+	for name, tt := range map[string]struct {
+		pair *tls.Certificate
+		want string // what is granted
+	}{
+		"a developer": {ca.Client(t, "alice", in("developers")), `"actions":["pull","push"]`},
+		"another":     {ca.Client(t, "bob"), `"access":[]`},
+		"nobody":      {nil, `"access":[]`},
+	} {
+		var told struct {
+			Token string `json:"token"`
+		}
+		body := shows(t, s, made, tt.pair).want(t, http.StatusOK, http.MethodGet, ask, nil).body
+		if err := json.Unmarshal(body, &told); err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(told.Token, ".")
+		claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil || !strings.Contains(string(claims), tt.want) {
+			t.Errorf("%s: %v, %s; want %s", name, err, claims, tt.want)
 		}
 	}
 }

@@ -57,9 +57,10 @@ func (d *direct) VerifyArrival(ctx context.Context, a authn.Arrival) (access.Ide
 }
 
 // askForCertificates has clients asked for a certificate, if there are authorities
-// for them, and told which ones those are now.
+// for them, and told which ones those are now. No configuration has such a source
+// without TLS.
 func (s *Server) askForCertificates(authorities []func() []*x509.Certificate) {
-	if s.tls == nil || len(authorities) == 0 { // without TLS when sources are only tried
+	if len(authorities) == 0 {
 		return
 	}
 	s.tls = certs.AskClients(s.tls, func() (all []*x509.Certificate) {

@@ -187,6 +187,14 @@ func TestListsThatCannotTell(t *testing.T) {
 	wantUser(t, s, alice, "alice")
 	s.now = func() time.Time { return now.Add(time.Hour) } // what is remembered ends with the list
 	wantFault(t, s, alice, "out of date")
+
+	// With the first of those that are needed.
+	teams := ca.Below(t, "Teams")
+	bob := teams.Client(t, "bob")
+	s = listed(t, ca.PEM(), ca.List(t, now.Add(-time.Minute), nil)+teams.List(t, now.Add(-time.Minute), nil, func(l *x509.RevocationList) { l.NextUpdate = now.Add(2 * time.Hour) }))
+	wantUser(t, s, bob, "bob")
+	s.now = func() time.Time { return now.Add(time.Hour) }
+	wantFault(t, s, bob, `"CN=Clients"`)
 }
 
 func TestBadLists(t *testing.T) {

@@ -38,6 +38,9 @@ var mayImport = map[string][]string{
 	"loglines":   {},
 	"process":    {},
 
+	// What it takes to be slow to those who guess.
+	"lockout": {},
+
 	// Contracts, and below each the back ends, which see only their contract.
 	"blob":              {"oci"},
 	"blob/disk":         {"blob"},

@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	// The way of a request: no storage before distapi.
 	"middleware": {"reqctx"},
 	"wire":       {"oci", "reqctx"},
-	"login":      {"authn", "audit", "oci", "reqctx"},
+	"login":      {"authn", "audit", "lockout", "oci", "reqctx"},
 	"gate":       {"route", "login", "wire"},
 	"distapi":    {"gate", "registry"},
 	"upstream":   {"access"},

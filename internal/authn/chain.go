@@ -14,7 +14,8 @@ import (
 // is ErrNoMatch.
 //
 // Credentials that a Recognizer recognizes are shown to those sources only that do.
-func Chain(sources ...Password) Password { return chain(sources) }
+// The chain recognizes what any of them does.
+func Chain(sources ...Password) Recognizer { return chain(sources) }
 
 type chain []Password
 
@@ -23,6 +24,11 @@ func (c chain) VerifyPassword(ctx context.Context, user, password string) (acces
 		return own.ask(ctx, user, password)
 	}
 	return c.ask(ctx, user, password)
+}
+
+// Recognizes is Recognizer.
+func (c chain) Recognizes(user, password string) bool {
+	return len(c.recognizing(user, password)) > 0
 }
 
 // recognizing returns the sources that know these credentials by their form.

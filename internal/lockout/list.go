@@ -2,6 +2,7 @@ package lockout
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,6 +20,20 @@ type Lock struct {
 
 // Locked reports whether it is in force.
 func (l Lock) Locked(now time.Time) bool { return now.Before(l.Until) }
+
+// String says it in words, for the log.
+func (l Lock) String() string {
+	user, from := fmt.Sprintf("%q", l.User), cmp.Or(l.Address, "an address that is not known")
+	until := l.Until.Format(time.RFC3339)
+	switch l.Kind {
+	case User:
+		return fmt.Sprintf("%d wrong passwords: %s waits until %s at addresses that are new to us", l.Wrong, user, until)
+	case Address:
+		return fmt.Sprintf("%d wrong passwords: users who are new at %s wait until %s", l.Wrong, from, until)
+	default:
+		return fmt.Sprintf("%d wrong passwords: %s at %s waits until %s", l.Wrong, user, from, until)
+	}
+}
 
 func (cs *counts) lock(c *count) Lock {
 	return Lock{

@@ -11,6 +11,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,6 +67,8 @@ type Guard struct {
 	o    Options
 	seed maphash.Seed // under which passwords are told apart; it dies with the process
 
+	refused atomic.Uint64
+
 	mu                      sync.Mutex
 	pairs, users, addresses *counts
 	known                   *acquaintances
@@ -118,6 +121,7 @@ func (g *Guard) Begin(user string, address netip.Addr, password string) (Attempt
 		a.noted = a.again && now.Sub(friend.last).Abs() < noteEvery
 	}
 	if wait := g.wait(a, now); wait > 0 {
+		g.refused.Add(1)
 		return Attempt{}, wait
 	}
 	if !a.again { // what was right is no guess
@@ -125,6 +129,9 @@ func (g *Guard) Begin(user string, address netip.Addr, password string) (Attempt
 	}
 	return a, 0
 }
+
+// Refused returns how many passwords had to wait since the start.
+func (g *Guard) Refused() uint64 { return g.refused.Load() }
 
 // wait returns how long an attempt has to wait.
 func (g *Guard) wait(a Attempt, now time.Time) time.Duration {

@@ -1,5 +1,6 @@
 // Package login takes the passwords that requests bring: it bounds them, takes
-// none over a connection that others can read, and records failures.
+// none over a connection that others can read, records failures, and lets nobody
+// guess.
 package login
 
 import (
@@ -8,10 +9,13 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/lockout"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/reqctx"
 )
@@ -31,6 +35,14 @@ type Desk struct {
 	Passwords authn.Password // nil: no passwords are taken, everybody is anonymous
 	Presence  authn.Presence // nil: nobody is known without credentials
 	Audit     audit.Func
+	Lockout   *lockout.Guard // nil: one may guess
+
+	// Delay is what a failure takes, or a multiple of it: so nobody can tell by the
+	// time which sources were asked, and whether they know the user. 0: no longer
+	// than it takes.
+	Delay time.Duration
+
+	waiting atomic.Int32 // failures that are not answered yet
 }
 
 // Present returns who sent a request that has no Authorization header: whom a
@@ -77,15 +89,33 @@ func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, e
 	if !reqctx.ClientOf(r.Context()).Private {
 		return access.Identity{}, oci.Errorf(oci.Denied, "a password came over a connection that others can read: use https, and change that password")
 	}
+	begun := time.Now()
+	who, err := d.verify(r, user, password)
+	if err != nil {
+		return access.Identity{}, d.later(r.Context(), begun, err)
+	}
+	return who, nil
+}
+
+// verify asks the identity sources, if a password may be tried now.
+func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, error) {
 	if user == "" || len(user) > maxUser || len(password) > maxPassword || strings.ContainsAny(user, "\x00\r\n:") {
 		return access.Identity{}, d.failed(r, "", "malformed user name or password")
 	}
+	attempt, err := d.begin(r, user, password)
+	if err != nil {
+		return access.Identity{}, err
+	}
+	defer attempt.Drop()
 	who, err := d.Passwords.VerifyPassword(r.Context(), user, password)
 	switch {
 	case err == nil:
+		attempt.Right()
 		return who, nil
 	case errors.Is(err, authn.ErrNoMatch), errors.Is(err, authn.ErrWrongPassword):
-		return access.Identity{}, d.failed(r, user, err.Error())
+		err = d.failed(r, user, err.Error())
+		d.count(r, &attempt, user, password)
+		return access.Identity{}, err
 	case errors.Is(err, authn.ErrBusy):
 		return access.Identity{}, oci.Errorf(oci.TooManyRequests, "too many passwords are being checked: try again in a moment").Because(err)
 	default:

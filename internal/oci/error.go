@@ -1,6 +1,9 @@
 package oci
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Kind says what went wrong, in the terms of the distribution specification
 // and a little finer: two kinds may share an error code and differ in status.
@@ -47,6 +50,10 @@ type Error struct {
 	Message string // for the client: what is wrong, and what to do next
 	Detail  any    // for the client: encoded as JSON; may be nil
 	Err     error  // for the log: the cause; may be nil
+
+	// RetryAfter is when the client should come back, if it should at all; 0: in the
+	// usual time.
+	RetryAfter time.Duration
 }
 
 // Errorf makes an Error with a message for the client.
@@ -58,6 +65,13 @@ func Errorf(kind Kind, format string, args ...any) *Error {
 func (e *Error) Because(cause error) *Error {
 	c := *e
 	c.Err = cause
+	return &c
+}
+
+// After returns a copy of e that tells the client when to come back.
+func (e *Error) After(d time.Duration) *Error {
+	c := *e
+	c.RetryAfter = d
 	return &c
 }
 

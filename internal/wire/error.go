@@ -1,11 +1,13 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/reqctx"
@@ -47,8 +49,9 @@ var answers = [oci.Kinds]answer{ //nolint:gochecknoglobals // a lookup table, ne
 	oci.GatewayTimeout:      {http.StatusGatewayTimeout, "UNAVAILABLE"},
 }
 
-// retryAfter is when a client that was put off should come back, in seconds.
-const retryAfter = 5
+// retryAfter is when a client that was put off should come back, if nothing else is
+// known.
+const retryAfter = 5 * time.Second
 
 // ErrorList is the form of an error answer (distribution-spec, "Error Codes").
 type ErrorList struct {
@@ -95,11 +98,14 @@ func Error(w http.ResponseWriter, r *http.Request, log *slog.Logger, err error) 
 	}
 }
 
-// SetRetryAfter tells a client that is put off when to come back.
+// SetRetryAfter tells a client that is put off when to come back, in whole seconds
+// (RFC 9110, section 10.2.3).
 func SetRetryAfter(w http.ResponseWriter, r *http.Request, err error) {
-	switch knownError(r, err).Kind {
+	known := knownError(r, err)
+	switch known.Kind {
 	case oci.TooManyRequests, oci.Unavailable, oci.BlobUploadBusy:
-		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		after := cmp.Or(known.RetryAfter, retryAfter)
+		w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
 	default: // no use in coming back
 	}
 }

@@ -76,12 +76,13 @@ var mayImport = map[string][]string{
 	"upstream":   {"access"},
 	"proxy":      {"gate", "upstream"},
 	"tokenapi":   {"login", "token", "refresh", "wire"},
-	"control":    {"token", "refresh", "audit", "wire", "process"},
+	"control":    {"token", "refresh", "audit", "wire", "process", "lockout"},
+	"metrics":    {"authn", "lockout"},
 
 	// Only here is everything known.
 	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/clientcert", "authn/front", "upstream"},
 	"app": {
-		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
+		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "metrics", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
 	"cmd/moorgate": {"app", "loglines"},
 

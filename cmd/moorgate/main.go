@@ -83,7 +83,7 @@ make users and certificates, check a configuration, and tell who may do what.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newProxyCommand(), newTokenCommand(),
-		newPasswdCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newStatusCommand(), newVersionCommand(),
+		newPasswdCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newLockoutCommand(), newStatusCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -10,8 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/moorgate/moorgate/internal/metrics"
 	"github.com/moorgate/moorgate/internal/wire"
 )
+
+// maxScrapes is how many may read the metrics at once.
+const maxScrapes = 4
 
 // readyTimeout bounds the answer to one probe.
 const readyTimeout = 10 * time.Second
@@ -26,7 +32,8 @@ type health struct {
 	unwell bool // at the last probe
 }
 
-// openHealth listens for probes if the configuration says where.
+// openHealth listens for probes if the configuration says where, and counts for
+// those who look.
 func (s *Server) openHealth(ctx context.Context, ready func(context.Context) error) error {
 	if s.cfg.Health.Listen == "" {
 		return nil
@@ -37,7 +44,9 @@ func (s *Server) openHealth(ctx context.Context, ready func(context.Context) err
 	}
 	s.later(listener)
 	h := &health{s: s, ready: ready}
+	s.metrics = metrics.New()
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Gatherer(), promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { h.answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { h.answer(w, h.check(r.Context())) })
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: readyTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10, ErrorLog: log.New(serverLog{s.log}, "", 0)}

@@ -40,13 +40,15 @@ func (s *Server) openLogin(e *entrance) (*firstUser, error) {
 		}
 		list = []config.Login{{Htpasswd: &config.Htpasswd{File: file}}}
 	}
-	ss := &sources{limiter: authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0), caches: caches{}}
+	ss := &sources{limiter: authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0), caches: caches{}, metrics: s.metrics}
+	s.openLockout(e.desk)
+	s.countLogins(ss)
 	for _, l := range list {
 		one, err := s.openSource(l, ss)
 		if err != nil {
 			return nil, err
 		}
-		ss.add(one)
+		ss.add(l.Source(), one)
 	}
 	e.desk.Passwords, e.users = authn.Chain(ss.passwords...), authn.Directories(ss.directories...)
 	if len(ss.presences) > 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/moorgate/moorgate/internal/certs"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
+	"github.com/moorgate/moorgate/internal/metrics"
 	"github.com/moorgate/moorgate/internal/middleware"
 )
 
@@ -38,6 +39,7 @@ type Server struct {
 	tls      *tls.Config // nil: plain HTTP
 	http     *http.Server
 	pushes   *pushes
+	metrics  *metrics.Metrics        // nil: nobody looks at them
 	keep     []keeper                // what is read again when its files change
 	tasks    []func(context.Context) // what runs beside the server until it stops
 	closers  []io.Closer

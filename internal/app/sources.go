@@ -11,6 +11,7 @@ import (
 	"github.com/moorgate/moorgate/internal/authn/ldap"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
+	"github.com/moorgate/moorgate/internal/metrics"
 )
 
 // source is an identity source that is open. What it cannot do is nil.
@@ -26,6 +27,7 @@ type source struct {
 type sources struct {
 	limiter *authn.Limiter
 	caches  caches
+	metrics *metrics.Metrics // nil: nothing is counted
 
 	passwords   []authn.Password
 	bearers     []authn.Bearer
@@ -36,16 +38,16 @@ type sources struct {
 	claims      []string                     // headers by which a proxy in front says who somebody is
 }
 
-// add puts a source behind those that are there.
-func (ss *sources) add(one source) {
+// add puts a source behind those that are there. Its answers are counted under name.
+func (ss *sources) add(name string, one source) {
 	if one.password != nil {
-		ss.passwords = append(ss.passwords, one.password)
+		ss.passwords = append(ss.passwords, ss.metrics.Password(name, one.password))
 	}
 	if one.bearer != nil {
-		ss.bearers = append(ss.bearers, one.bearer)
+		ss.bearers = append(ss.bearers, ss.metrics.Bearer(name, one.bearer))
 	}
 	if one.presence != nil {
-		ss.presences = append(ss.presences, one.presence)
+		ss.presences = append(ss.presences, ss.metrics.Presence(name, one.presence))
 	}
 	if one.directory != nil {
 		ss.directories = append(ss.directories, one.directory)
@@ -109,4 +111,12 @@ func (cs caches) before(name string, source authn.Stamped, ttl time.Duration) au
 		cs[ttl] = authn.NewCache(ttl, 0)
 	}
 	return authn.Cached(name, source, cs[ttl])
+}
+
+// hits returns how often a password was right by what they remember.
+func (cs caches) hits() (n uint64) {
+	for _, c := range cs {
+		n += c.Hits()
+	}
+	return n
 }

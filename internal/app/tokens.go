@@ -38,11 +38,17 @@ type tokens struct {
 	server func(*http.Request) (gate.TokenServer, bool)
 }
 
+// ownTokens is the source of the tokens that we have issued, in the metrics.
+const ownTokens = "own"
+
 // openTokens opens the token endpoint where people sign in, and the trust in the
 // token servers of others.
 func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (*tokens, error) {
 	t := &tokens{}
 	door := &control.Handler{Status: s.status, Audit: e.audit, Log: s.log}
+	if e.desk.Lockout != nil {
+		door.Lockouts = e.desk.Lockout
+	}
 	var bearers []authn.Bearer
 	if e.users != nil {
 		keys, err := s.openKeys()
@@ -50,9 +56,9 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 			return nil, err
 		}
 		s.openEndpoint(t, door, e, keys, store)
-		bearers = append(bearers, &token.Verifier{
+		bearers = append(bearers, s.metrics.Bearer(ownTokens, &token.Verifier{
 			Issuer: s.cfg.Token.Issuer, Audience: s.cfg.Token.Service, Keys: keys, Now: time.Now,
-		})
+		}))
 		t.server = func(r *http.Request) (gate.TokenServer, bool) { return s.tokenServer(r, e.policy) }
 	}
 	bearers = append(bearers, e.bearers...)
@@ -61,7 +67,7 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 		if err != nil {
 			return nil, err
 		}
-		bearers = append(bearers, foreign)
+		bearers = append(bearers, s.metrics.Bearer(a.Source(), foreign))
 		if t.server == nil && a.Realm != "" {
 			there := gate.TokenServer{Realm: a.Realm, Service: a.Service}
 			t.server = func(*http.Request) (gate.TokenServer, bool) { return there, true }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"hash"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -29,6 +30,7 @@ const (
 type Cache struct {
 	verified *otter.Cache[cacheKey, access.Identity]
 	flights  singleflight.Group
+	hits     atomic.Uint64
 	macs     sync.Pool // of *keyed
 }
 
@@ -57,6 +59,18 @@ func newCache(ttl time.Duration, entries int, clock otter.Clock) *Cache {
 		}),
 		macs: sync.Pool{New: func() any { return &keyed{mac: hmac.New(sha256.New, secret)} }},
 	}
+}
+
+// Hits returns how many passwords were right by what was remembered.
+func (c *Cache) Hits() uint64 { return c.hits.Load() }
+
+// find returns who was verified with a key.
+func (c *Cache) find(key cacheKey) (access.Identity, bool) {
+	who, ok := c.verified.GetIfPresent(key)
+	if ok {
+		c.hits.Add(1)
+	}
+	return who, ok
 }
 
 // keyed is an HMAC with its buffer, to be used again.

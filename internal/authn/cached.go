@@ -34,7 +34,7 @@ type cached struct {
 func (c *cached) VerifyPassword(ctx context.Context, user, password string) (access.Identity, error) {
 	stamp := c.next.Stamp(user)
 	key := c.cache.key(c.source, stamp, user, password)
-	if who, ok := c.cache.verified.GetIfPresent(key); ok {
+	if who, ok := c.cache.find(key); ok {
 		return who, nil
 	}
 	for {
@@ -65,7 +65,7 @@ func (c *cached) join(ctx context.Context, key cacheKey, stamp, user, password s
 
 func (c *cached) verify(ctx context.Context, key cacheKey, stamp, user, password string) (access.Identity, error) {
 	// Another check may have ended between the look and the flight.
-	if who, ok := c.cache.verified.GetIfPresent(key); ok {
+	if who, ok := c.cache.find(key); ok {
 		return who, nil
 	}
 	who, err := c.next.VerifyPassword(ctx, user, password)

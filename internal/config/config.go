@@ -24,6 +24,7 @@ type Config struct {
 	TrustedProxies []Prefix      `yaml:"trusted_proxies"` // whose forwarded headers count
 	Registry       Registry      `yaml:"registry"`        //
 	Limits         Limits        `yaml:"limits"`          //
+	Lockout        Lockout       `yaml:"lockout"`         //
 	Health         Health        `yaml:"health"`          //
 	Log            Log           `yaml:"log"`             //
 }
@@ -67,7 +68,7 @@ type Limits struct {
 
 // Health says where the questions after the health are answered.
 type Health struct {
-	Listen string `yaml:"listen"` // host:port for /livez and /readyz; "": nowhere
+	Listen string `yaml:"listen"` // host:port for /livez, /readyz and /metrics; "": nowhere
 }
 
 // Log says what is logged, and how.
@@ -93,7 +94,8 @@ func Default() Config {
 			UploadsPerUser: 1000,
 			PasswordCache:  5 * time.Minute,
 		},
-		Log: Log{Level: "info", Format: "text", Access: true},
+		Lockout: defaultLockout(),
+		Log:     Log{Level: "info", Format: "text", Access: true},
 	}
 }
 

@@ -24,9 +24,11 @@ func (p *Prefix) UnmarshalText(text []byte) error {
 }
 
 // Proxies returns the trusted proxies as address ranges.
-func (c Config) Proxies() []netip.Prefix {
-	list := make([]netip.Prefix, len(c.TrustedProxies))
-	for i, p := range c.TrustedProxies {
+func (c Config) Proxies() []netip.Prefix { return prefixes(c.TrustedProxies) }
+
+func prefixes(from []Prefix) []netip.Prefix {
+	list := make([]netip.Prefix, len(from))
+	for i, p := range from {
 		list[i] = netip.Prefix(p)
 	}
 	return list

@@ -41,6 +41,7 @@ func (c Config) Validate(role Role) []Problem {
 	v.upstreams(c)
 	v.role(c, role)
 	v.limits(c.Limits)
+	v.lockout(c.Lockout)
 	v.atLeast("registry.free_after", c.Registry.FreeAfter, 0)
 	v.health(c)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")

@@ -36,6 +36,7 @@ type Handler struct {
 	Keys          Keys
 	RotateNow     func() (token.Rotation, error) // Rotate to a key that signs at once
 	Status        func() Status
+	Lockouts      Lockouts
 	Audit         audit.Func // of changes; what is only looked at is not recorded
 	Log           *slog.Logger
 }
@@ -48,6 +49,8 @@ const (
 	opTokenRevoke = "token-revoke"
 	opKeyRotate   = "key-rotate"
 	opKeyRevoke   = "key-revoke"
+
+	opLockoutClear = "lockout-clear"
 )
 
 // failure is the answer to a request that failed.
@@ -80,6 +83,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.Handle("GET /keys", answer(h.listKeys))
 	mux.Handle("POST /keys", answer(h.rotate))
 	mux.Handle("DELETE /keys/{id}", answer(h.revokeKey))
+	mux.Handle("GET /lockouts", answer(h.listLockouts))
+	mux.Handle("DELETE /lockouts", answer(h.clearLockouts))
 	mux.ServeHTTP(w, r)
 }
 

@@ -20,7 +20,7 @@ type Kind string
 
 // The kinds.
 const (
-	Pair    Kind = "user at address"
+	Pair    Kind = "pair" // a user at an address
 	User    Kind = "user"
 	Address Kind = "address"
 )

@@ -45,6 +45,10 @@ func TestProbesHaveAnAddressOfTheirOwn(t *testing.T) {
 	bothGates(t, probed, func(t *testing.T, s *testserver.Server) {
 		t.Helper()
 		probe := probes(t, s)
+		if a := probe.want(t, http.StatusOK, http.MethodGet, "/metrics", nil); !strings.Contains(string(a.body), "\nprocess_open_fds ") {
+			t.Errorf("metrics:\n%s", a.body)
+		}
+		newClient(t, s, nil).as("alice", "the password of alice").want(t, http.StatusNotFound, http.MethodGet, "/metrics", nil)
 		for _, path := range []string{"/livez", "/readyz"} {
 			if status, message := probe.health(t, path); status != http.StatusOK || message != "" {
 				t.Errorf("%s: %d %s", path, status, message)
@@ -52,7 +56,7 @@ func TestProbesHaveAnAddressOfTheirOwn(t *testing.T) {
 			newClient(t, s, nil).as("alice", "the password of alice").want(t, http.StatusNotFound, http.MethodGet, path, nil)
 		}
 		probe.want(t, http.StatusMethodNotAllowed, http.MethodPost, "/readyz", strings.NewReader("x"))
-		for _, path := range []string{"/v2/", "/token", "/", "/metrics"} {
+		for _, path := range []string{"/v2/", "/token", "/", "/metrics/x"} {
 			probe.want(t, http.StatusNotFound, http.MethodGet, path, nil)
 		}
 	})

@@ -15,7 +15,7 @@ func (s *Server) openLockout(desk *login.Desk) {
 		return
 	}
 	desk.Lockout = lockout.New(lockout.Options{
-		Failures: c.Failures, Longest: c.Longest, Forget: c.Forget, Trusted: c.Networks(), Now: time.Now,
+		Failures: c.Failures, First: c.First, Longest: c.Longest, Forget: c.Forget, Trusted: c.Networks(), Now: time.Now,
 	})
 	s.metrics.Lockouts(desk.Lockout)
 }

@@ -30,23 +30,23 @@ type count struct {
 // 2005). So none is ever less than it should be: nobody gets rid of a count by making
 // many others.
 type counts struct {
-	kind            Kind
-	max             int
-	limit           int // this many go unpunished
-	longest, forget time.Duration
-	byKey           map[key]*count
-	least           smallest
-	swept           time.Time
+	kind  Kind
+	max   int
+	limit int // this many go unpunished
+	o     Options
+	byKey map[key]*count
+	least smallest
+	swept time.Time
 }
 
-func newCounts(kind Kind, size, limit int, longest, forget time.Duration) *counts {
-	return &counts{kind: kind, max: size, limit: limit, longest: longest, forget: forget, byKey: map[key]*count{}}
+func newCounts(kind Kind, size, limit int, o Options) *counts {
+	return &counts{kind: kind, max: size, limit: limit, o: o, byKey: map[key]*count{}}
 }
 
 // find returns a count that is not forgotten; nil if there is none.
 func (cs *counts) find(k key, now time.Time) *count {
 	c := cs.byKey[k]
-	if c == nil || now.Sub(c.last) <= cs.forget {
+	if c == nil || now.Sub(c.last) <= cs.o.Forget {
 		return c
 	}
 	cs.remove(c)
@@ -64,7 +64,7 @@ func (cs *counts) wait(k key, now time.Time) time.Duration {
 }
 
 func (cs *counts) left(c *count, now time.Time) time.Duration {
-	return min(max(c.until.Sub(now), 0), cs.longest)
+	return min(max(c.until.Sub(now), 0), cs.o.Longest)
 }
 
 // room returns how many passwords may be tried at the same time for k: as many as go
@@ -97,14 +97,17 @@ func (cs *counts) add(began []Lock, k key, g guess, now time.Time) []Lock {
 	if c.wrong < cs.limit {
 		return began
 	}
-	c.until = now.Add(growing(c.wrong-cs.limit, cs.longest))
+	c.until = now.Add(growing(c.wrong-cs.limit, cs.o.First, cs.o.Longest))
 	return append(began, cs.lock(c))
 }
 
 // growing returns how long the nth lock is, the first with n 0.
-func growing(n int, longest time.Duration) time.Duration {
-	const doublings = 20 // more than a day needs
-	return min(time.Second<<min(n, doublings), longest)
+func growing(n int, first, longest time.Duration) time.Duration {
+	d := first
+	for ; n > 0 && d < longest; n-- {
+		d *= 2
+	}
+	return min(d, longest)
 }
 
 // make returns a new count. Where there are too many it is the smallest, under
@@ -133,7 +136,7 @@ func (cs *counts) sweep(now time.Time) {
 	}
 	cs.swept = now
 	for _, c := range cs.byKey {
-		if now.Sub(c.last) > cs.forget {
+		if now.Sub(c.last) > cs.o.Forget {
 			cs.remove(c)
 		}
 	}

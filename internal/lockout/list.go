@@ -52,7 +52,7 @@ func (g *Guard) List() []Lock {
 	g.mu.Lock()
 	for _, cs := range g.all() {
 		for _, c := range cs.byKey {
-			if c.wrong >= cs.limit && now.Sub(c.last) <= cs.forget {
+			if c.wrong >= cs.limit && now.Sub(c.last) <= cs.o.Forget {
 				locks = append(locks, cs.lock(c))
 			}
 		}

@@ -50,10 +50,10 @@ const (
 // Options say how a Guard decides.
 type Options struct {
 	// Failures is how many wrong passwords of a user at one address go unpunished.
-	// From then on each of them locks for twice as long as the one before, beginning
-	// with a second.
+	// From then on each of them locks for twice as long as the one before.
 	Failures int
-	Longest  time.Duration // of the locks
+	First    time.Duration // how long the first lock lasts
+	Longest  time.Duration // and any
 	Forget   time.Duration // a count is forgotten when nothing was added for so long
 
 	// Trusted are networks where no user is locked for what happened elsewhere, and
@@ -77,11 +77,13 @@ type Guard struct {
 
 // New returns a guard that has seen nothing yet.
 func New(o Options) *Guard {
+	slow := o
+	slow.Longest = min(o.Longest, slowest)
 	return &Guard{
 		o: o, seed: maphash.MakeSeed(),
-		pairs:     newCounts(Pair, maxPairs, o.Failures, o.Longest, o.Forget),
-		users:     newCounts(User, maxUsers, o.Failures*perUser, o.Longest, o.Forget),
-		addresses: newCounts(Address, maxAddresses, o.Failures*perAddress, min(o.Longest, slowest), o.Forget),
+		pairs:     newCounts(Pair, maxPairs, o.Failures, o),
+		users:     newCounts(User, maxUsers, o.Failures*perUser, o),
+		addresses: newCounts(Address, maxAddresses, o.Failures*perAddress, slow),
 		known:     newAcquaintances(maxKnown, maxKnownOfUser, knownFor),
 		flights:   newFlights(),
 	}

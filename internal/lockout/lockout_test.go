@@ -34,7 +34,7 @@ type world struct {
 
 func newWorld(trusted ...netip.Prefix) world {
 	clock := &handClock{now: time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)}
-	return world{clock: clock, Guard: New(Options{Failures: 5, Longest: 15 * time.Minute, Forget: 2 * time.Hour, Trusted: trusted, Now: clock.Now})}
+	return world{clock: clock, Guard: New(Options{Failures: 5, First: time.Second, Longest: 15 * time.Minute, Forget: 2 * time.Hour, Trusted: trusted, Now: clock.Now})}
 }
 
 var (

@@ -116,7 +116,7 @@ func TestMalloryFillsTheMemory(t *testing.T) {
 func TestMalloryEvictsHerVictim(t *testing.T) {
 	t.Parallel()
 	clock := newWorld().clock
-	cs := newCounts(Pair, 100, 5, 15*time.Minute, 2*time.Hour)
+	cs := newCounts(Pair, 100, 5, Options{First: time.Second, Longest: 15 * time.Minute, Forget: 2 * time.Hour})
 	for i := range 300 { // all counts are higher than that of somebody new
 		cs.add(nil, key{user: fmt.Sprint(i % 100)}, guess(i), clock.Now())
 	}

@@ -67,7 +67,7 @@ func newDesk(sources ...authn.Password) *desk {
 	d := &desk{}
 	d.Passwords = authn.Chain(sources...)
 	d.Delay = 250 * time.Millisecond
-	d.Lockout = lockout.New(lockout.Options{Failures: 5, Longest: 15 * time.Minute, Forget: 2 * time.Hour, Now: time.Now})
+	d.Lockout = lockout.New(lockout.Options{Failures: 5, First: time.Second, Longest: 15 * time.Minute, Forget: 2 * time.Hour, Now: time.Now})
 	d.Audit = func(_ context.Context, r audit.Record) {
 		d.mu.Lock()
 		defer d.mu.Unlock()

@@ -166,7 +166,7 @@ func (s smallest) Swap(i, j int) {
 
 // Push is heap.Interface.
 func (s *smallest) Push(x any) {
-	c := x.(*count) //nolint:errcheck,forcetypeassert // we put nothing else there
+	c := x.(*count) // we put nothing else there
 	c.at = len(*s)
 	*s = append(*s, c)
 }

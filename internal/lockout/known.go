@@ -68,7 +68,7 @@ func (as *acquaintances) add(k key, g guess, now time.Time) {
 	as.ofUser[k.user]++
 }
 
-func part(g guess) uint16 { return uint16(g & 0xffff) } //nolint:gosec // that is meant
+func part(g guess) uint16 { return uint16(g & 0xffff) }
 
 // sweep forgets those who have not come for too long.
 func (as *acquaintances) sweep(now time.Time) {
@@ -87,5 +87,5 @@ func (as *acquaintances) remove(e *list.Element) {
 }
 
 func of(e *list.Element) *acquaintance {
-	return e.Value.(*acquaintance) //nolint:errcheck,forcetypeassert // we put nothing else there
+	return e.Value.(*acquaintance) // we put nothing else there
 }

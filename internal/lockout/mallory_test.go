@@ -78,9 +78,8 @@ func TestManyRequestsWithOnePassword(t *testing.T) {
 	}
 }
 
-// A million names do not fill the memory, and nobody gets rid of a lock by them.
-//
-//nolint:paralleltest // it measures the memory
+// Many names do not fill the memory, and nobody gets rid of a lock by them. It
+// measures the memory, so it runs alone.
 func TestMalloryFillsTheMemory(t *testing.T) {
 	w := newWorld()
 	alice := func() int { return w.pairs.byKey[key{"alice", network(attackers(0))}].wrong }

@@ -134,6 +134,28 @@ func TestFailuresTakeTheSameTime(t *testing.T) {
 	})
 }
 
+// after returns when the client should come back.
+func after(err error) time.Duration {
+	var known *oci.Error
+	if !errors.As(err, &known) {
+		return 0
+	}
+	return known.RetryAfter
+}
+
+// toldOnce fails the test unless the trail has five failures of a user and then the
+// lock, and no password.
+func (d *desk) toldOnce(t *testing.T, user string) {
+	t.Helper()
+	if n := len(d.trail); n != 6 || d.trail[5].Outcome != audit.LoginFailed || d.trail[5].Who.User != user ||
+		!strings.Contains(d.trail[5].Rule, "5 wrong passwords") || !strings.Contains(d.trail[5].Rule, "192.0.2.1") {
+		t.Errorf("the trail is %+v", d.trail)
+	}
+	if strings.Contains(fmt.Sprint(d.trail), "secret") {
+		t.Errorf("the trail has a password: %+v", d.trail)
+	}
+}
+
 // TestLocked: from the fifth wrong password on nobody is asked, known or not, and the
 // answers are the same to the letter.
 func TestLocked(t *testing.T) {
@@ -149,21 +171,14 @@ func TestLocked(t *testing.T) {
 				}
 			}
 			took, err := d.from(t.Context(), "192.0.2.1", user, "right")
-			var known *oci.Error
-			if !errors.As(err, &known) || known.Kind != oci.TooManyRequests || known.RetryAfter != 750*time.Millisecond || took != 0 {
-				t.Errorf("%s, locked: after %s: %v, come back after %s", user, took, err, known.RetryAfter)
+			if kind(err) != oci.TooManyRequests || after(err) != 750*time.Millisecond || took != 0 {
+				t.Errorf("%s, locked: after %s: %v, come back after %s", user, took, err, after(err))
 			}
 			if s.asked.Load() != 5 {
 				t.Errorf("%s: the source was asked %d times", user, s.asked.Load())
 			}
 			told = append(told, err.Error())
-			if n := len(d.trail); n != 6 || d.trail[5].Outcome != audit.LoginFailed || d.trail[5].Who.User != user ||
-				!strings.Contains(d.trail[5].Rule, "5 wrong passwords") || !strings.Contains(d.trail[5].Rule, "192.0.2.1") {
-				t.Errorf("the trail is %+v", d.trail)
-			}
-			if strings.Contains(fmt.Sprint(d.trail), "secret") {
-				t.Errorf("the trail has a password: %+v", d.trail)
-			}
+			d.toldOnce(t, user)
 			time.Sleep(time.Second)
 			if _, err := d.from(t.Context(), "192.0.2.1", user, "right"); (err == nil) != (user == "alice") {
 				t.Errorf("%s, after the lock: %v", user, err)

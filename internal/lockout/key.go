@@ -23,6 +23,9 @@ func (k key) ofAddress() key { return key{address: k.address} }
 // memory with the password.
 func (k key) kept() key { return key{strings.Clone(k.user), k.address} }
 
+// maxName is how much of a name counts, in bytes.
+const maxName = 255
+
 // fold returns the form of a name that it shares with all those that a directory may
 // take for the same: in another case, width or composition, with other accents or
 // spaces, or with characters that nobody sees (RFC 4518, section 2). Two users who
@@ -35,7 +38,8 @@ func fold(user string) string {
 	if strings.ContainsAny(user, " \t\v\f") {
 		user = strings.Join(strings.Fields(user), " ")
 	}
-	return strings.ToLower(user)
+	user = strings.ToLower(user)
+	return user[:min(len(user), maxName)] // some characters stand for many
 }
 
 // visible drops accents and what only directs others.

@@ -141,7 +141,7 @@ func (g *Guard) wait(a Attempt, now time.Time) time.Duration {
 	if a.stranger {
 		wait = max(wait, g.users.wait(a.pair.ofUser(), now), g.addresses.wait(a.pair.ofAddress(), now))
 	}
-	if wait == 0 && !a.again && !g.flights.under(a) && !g.room(a, now) {
+	if wait == 0 && !a.again && !g.room(a, now) {
 		return crowded
 	}
 	return wait
@@ -149,12 +149,11 @@ func (g *Guard) wait(a Attempt, now time.Time) time.Duration {
 
 // room reports whether one more password may be tried at the same time.
 func (g *Guard) room(a Attempt, now time.Time) bool {
-	if g.flights.pairs[a.pair] >= g.pairs.room(a.pair, now) {
-		return false
-	}
 	user, address := a.pair.ofUser(), a.pair.ofAddress()
-	return !a.stranger ||
-		g.flights.users[user] < g.users.room(user, now) && g.flights.addresses[address] < g.addresses.room(address, now)
+	return g.flights.pairs.fits(a.pair, a.ofPair(), g.pairs.room(a.pair, now)) &&
+		(!a.stranger ||
+			g.flights.users.fits(user, a.ofUser(), g.users.room(user, now)) &&
+				g.flights.addresses.fits(address, a.ofPair(), g.addresses.room(address, now)))
 }
 
 func (g *Guard) trusts(address netip.Addr) bool {

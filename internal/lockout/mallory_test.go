@@ -44,7 +44,7 @@ func TestMalloryGuessesInParallel(t *testing.T) {
 		if int(checked.Load()) != tt.want {
 			t.Errorf("%s: %d of 100 passwords were checked, want %d", name, checked.Load(), tt.want)
 		}
-		if len(w.flights.same)+len(w.flights.pairs)+len(w.flights.users)+len(w.flights.addresses) != 0 {
+		if w.flying() != 0 {
 			t.Errorf("%s: attempts are left", name)
 		}
 	}
@@ -59,6 +59,18 @@ func TestManyRequestsWithOnePassword(t *testing.T) {
 		a, wait := w.Begin("alice", home, "right")
 		if wait > 0 {
 			t.Fatalf("request %d waits %s", i, wait)
+		}
+		list = append(list, a)
+	}
+	for i := range list {
+		list[i].Right()
+	}
+	// From many machines that are new here: after a restart they all come.
+	list = nil
+	for i := range 200 {
+		a, wait := w.Begin("robot", attackers(i), "right")
+		if wait > 0 {
+			t.Fatalf("machine %d waits %s", i, wait)
 		}
 		list = append(list, a)
 	}

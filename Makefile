@@ -12,7 +12,7 @@ LOG := $(CURDIR)/.cache/log
 GOTEST := go test -race -shuffle=on -timeout=10m
 FUZZTIME ?= 5s
 # What each request passes.
-HOTPATHS := ./internal/route ./internal/access ./internal/authn ./internal/token ./internal/app
+HOTPATHS := ./internal/route ./internal/access ./internal/authn ./internal/token ./internal/lockout ./internal/metrics ./internal/app
 TIME ?= 20m
 TIMEOUT ?= 4h
 

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +42,8 @@ func metric(t *testing.T, s *testserver.Server, name string) float64 {
 	return 0
 }
 
+var ourMetrics = regexp.MustCompile(`(?m)^# TYPE (moorgate_\w+) `)
+
 // TestLoginsAreCounted: each source has its own numbers, and a lock is seen.
 func TestLoginsAreCounted(t *testing.T) {
 	t.Parallel()
@@ -72,6 +76,15 @@ func TestLoginsAreCounted(t *testing.T) {
 	} {
 		if got := metric(t, s, name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	page, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range ourMetrics.FindAllSubmatch(probes(t, s).do(t, http.MethodGet, "/metrics", nil).body, -1) {
+		if !strings.Contains(string(page), "`"+string(m[1])) {
+			t.Errorf("docs/metrics.md does not have %s", m[1])
 		}
 	}
 	if metric(t, s, "go_goroutines") == 0 || metric(t, s, "process_resident_memory_bytes") == 0 {

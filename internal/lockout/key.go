@@ -35,11 +35,18 @@ func fold(user string) string {
 		user = norm.NFKD.String(cases.Fold().String(norm.NFKD.String(user)))
 		user = strings.Map(visible, user)
 	}
-	if strings.ContainsAny(user, " \t\v\f") {
+	if strings.ContainsFunc(user, unicode.IsSpace) {
 		user = strings.Join(strings.Fields(user), " ")
 	}
-	user = strings.ToLower(user)
-	return user[:min(len(user), maxName)] // some characters stand for many
+	return short(strings.ToLower(user))
+}
+
+// short cuts a name that is longer than it came: some characters stand for many.
+func short(user string) string {
+	if len(user) <= maxName {
+		return user
+	}
+	return strings.TrimRight(strings.ToValidUTF8(user[:maxName], ""), " ")
 }
 
 // visible drops accents and what only directs others.

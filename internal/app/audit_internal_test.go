@@ -24,6 +24,9 @@ func TestWhatTheAuditLogHas(t *testing.T) {
 		want   string // what its line has; "": it has none
 	}{
 		"allowed":                    {audit.Record{Who: alice, Scope: pull, Outcome: audit.Allowed}, ""},
+		"done":                       {audit.Record{Who: alice, Scope: pull, Outcome: audit.Done}, ""},
+		"failed":                     {audit.Record{Who: alice, Scope: pull, Outcome: audit.Failed}, ""},
+		"nobody knows":               {audit.Record{Who: alice, Scope: pull, Outcome: audit.Unknown}, ""},
 		"denied":                     {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, `level=WARN msg=audit outcome=denied id=R client=192.0.2.1 user=alice operation=x action=pull repo=team/app tag=v1 rule="no rule allows it"`},
 		"denied by a token":          {audit.Record{Who: alice, Scope: pull, Outcome: audit.Denied, Rule: gate.BeyondToken}, "user=alice"},
 		"not signed in yet":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.NoRule}, "level=DEBUG msg=audit outcome=denied"},
@@ -32,7 +35,7 @@ func TestWhatTheAuditLogHas(t *testing.T) {
 		"no token, no rules":         {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: access.OnlyTokens}, "level=DEBUG"},
 		"denied to anybody":          {audit.Record{Scope: pull, Outcome: audit.Denied, Rule: "rule 2: not you"}, `user="" operation=x action=pull repo=team/app tag=v1 rule="rule 2: not you"`},
 		"a wrong password":           {audit.Record{Who: alice, Outcome: audit.LoginFailed}, "level=WARN msg=audit outcome=login-failed"},
-		"a change of the operator":   {audit.Record{Who: operator, Scope: access.Scope{Action: access.Admin}, Outcome: audit.Allowed, Rule: "removed k"}, `level=INFO msg=audit outcome=allowed id=R client="" user=operator operation=x action=admin repo="" tag="" rule="removed k"`},
+		"a change of the operator":   {audit.Record{Who: operator, Scope: access.Scope{Action: access.Admin}, Outcome: audit.Done, Detail: "removed k"}, `level=INFO msg=audit outcome=done id=R client="" user=operator operation=x action=admin repo="" tag="" rule="" detail="removed k"`},
 	} {
 		var log bytes.Buffer
 		c.record.RequestID, c.record.Operation = "R", "x"

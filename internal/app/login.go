@@ -1,23 +1,16 @@
 package app
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 
-	"github.com/moorgate/moorgate/internal/access"
-	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/config"
-	"github.com/moorgate/moorgate/internal/control"
-	"github.com/moorgate/moorgate/internal/gate"
 )
 
 // firstUser is the user of a registry that had none.
@@ -90,36 +83,4 @@ func makeFolder(dir string) error {
 		return err
 	}
 	return errors.Join(parent.Sync(), parent.Close())
-}
-
-// auditLog writes to the log what was refused, and what the operator has changed.
-// What others were allowed stands in the access log. That somebody has to sign in
-// first is for those who look closely.
-func auditLog(log *slog.Logger) audit.Func {
-	return func(ctx context.Context, r audit.Record) {
-		level := slog.LevelWarn
-		switch {
-		case r.Outcome == audit.Allowed && r.Who.Source != control.Source:
-			return
-		case r.Outcome == audit.Allowed:
-			level = slog.LevelInfo
-		case unsigned(r):
-			level = slog.LevelDebug
-		}
-		client := "" // the operator has no address
-		if r.Client.IsValid() {
-			client = r.Client.String()
-		}
-		log.Log(ctx, level, "audit", "outcome", r.Outcome, "id", r.RequestID, "client", client,
-			"user", r.Who.User, "operation", r.Operation, "action", r.Scope.Action,
-			"repo", r.Scope.Repo, "tag", r.Scope.Tag, "rule", r.Rule)
-	}
-}
-
-// unsigned reports whether somebody was refused for want of a name: the first
-// request of every client comes without credentials. What a rule denies to anybody
-// is something else.
-func unsigned(r audit.Record) bool {
-	return r.Outcome == audit.Denied && r.Who.IsAnonymous() &&
-		slices.Contains([]string{access.NoRule, access.OnlyUsers, access.OnlyTokens, gate.BeyondToken}, r.Rule)
 }

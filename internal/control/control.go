@@ -120,6 +120,6 @@ func (h *Handler) record(ctx context.Context, operation, what string) {
 	h.Audit(ctx, audit.Record{
 		Who:       access.Identity{User: "operator", Source: Source},
 		Scope:     access.Scope{Action: access.Admin},
-		Operation: operation, Outcome: audit.Allowed, Rule: what,
+		Operation: operation, Outcome: audit.Done, Detail: what,
 	})
 }

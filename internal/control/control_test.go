@@ -147,8 +147,8 @@ func TestRefreshTokensAreListedAndRevoked(t *testing.T) {
 	operator := access.Identity{User: "operator", Source: "control"}
 	admin := access.Scope{Action: access.Admin}
 	if diff := cmp.Diff([]audit.Record{
-		{Who: operator, Scope: admin, Operation: "token-revoke", Outcome: audit.Allowed, Rule: "refresh token three/../x y"},
-		{Who: operator, Scope: admin, Operation: "token-revoke", Outcome: audit.Allowed, Rule: "all refresh tokens of alice: 1"},
+		{Who: operator, Scope: admin, Operation: "token-revoke", Outcome: audit.Done, Detail: "refresh token three/../x y"},
+		{Who: operator, Scope: admin, Operation: "token-revoke", Outcome: audit.Done, Detail: "all refresh tokens of alice: 1"},
 	}, seen.list(), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
@@ -178,7 +178,7 @@ func TestKeysAreListedAndRotated(t *testing.T) {
 	}
 	var told []string
 	for _, r := range seen.list() {
-		told = append(told, r.Operation+": "+r.Rule)
+		told = append(told, r.Operation+": "+r.Detail)
 	}
 	want := []string{"key-rotate: made signing key k2, removed k0", "key-rotate: made signing key at once", "key-revoke: made signing key k2, removed k/1"}
 	if diff := cmp.Diff(want, told); diff != "" {
@@ -193,7 +193,7 @@ func TestHalfAChangeIsRecorded(t *testing.T) {
 	if _, err := client.Rotate(t.Context(), false); err == nil || err.Error() != "the disk is full" {
 		t.Error(err)
 	}
-	if got := seen.list(); len(got) != 1 || got[0].Rule != "made signing key k2, removed k0" {
+	if got := seen.list(); len(got) != 1 || got[0].Detail != "made signing key k2, removed k0" {
 		t.Errorf("recorded: %+v", got)
 	}
 }

@@ -93,11 +93,13 @@ func blobHeaders(w http.ResponseWriter, d oci.Digest) {
 
 func (a *API) blobDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	rights := &rights{call: c}
-	defer rights.note()
-	if err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest, rights.guard); err != nil {
+	err := a.Registry.DeleteBlob(r.Context(), c.Request.Repo, c.Request.Digest, rights.guard)
+	rights.note()
+	if err != nil {
 		allow(w, err, "GET, HEAD")
 		return err
 	}
+	c.Did(c.Request.Digest)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil

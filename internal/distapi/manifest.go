@@ -45,15 +45,16 @@ func (a *API) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 		return err
 	}
 	rights := &rights{call: c}
-	defer rights.note()
 	pushed, err := a.Registry.PutManifest(r.Context(), registry.ManifestPut{
 		Repo: c.Request.Repo, Reference: c.Request.Reference, Tags: c.Request.Tags,
 		Type: r.Header.Get("Content-Type"), Body: body, By: c.Who.User,
 		If: precondition(r), Guard: rights.guard,
 	})
+	rights.note()
 	if err != nil {
 		return err
 	}
+	c.Did(pushed.Digest)
 	location := route.Request{Kind: route.ManifestRead, Repo: c.Request.Repo, Reference: oci.Reference{Digest: pushed.Digest}}
 	h := w.Header()
 	h.Set("Location", location.URL())
@@ -74,15 +75,16 @@ func (a *API) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 
 func (a *API) manifestDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	rights := &rights{call: c}
-	defer rights.note()
 	err := a.Registry.DeleteManifest(r.Context(), registry.ManifestDelete{
 		Repo: c.Request.Repo, Reference: c.Request.Reference, By: c.Who.User,
 		If: precondition(r), Guard: rights.guard,
 	})
+	rights.note()
 	if err != nil {
 		allow(w, err, "GET, HEAD, PUT")
 		return err
 	}
+	c.Did(c.Request.Reference.Digest)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil

@@ -10,8 +10,8 @@ import (
 )
 
 // rights are those of a caller to what the registry is about to do. They are asked
-// for inside a transaction, maybe twice, and recorded once behind it: nothing is
-// to wait for a log there.
+// for inside a transaction, maybe twice, and noted once behind it, before the call
+// says what it did: nothing is to wait for a log there.
 type rights struct {
 	call *gate.Call
 

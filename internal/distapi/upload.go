@@ -16,12 +16,13 @@ func (a *API) uploadStart(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 	q := c.Request
 	if q.Mount != "" {
 		rights := &rights{call: c}
-		defer rights.note()
 		mounted, err := a.Registry.Mount(r.Context(), q.Repo, q.Mount, q.From, rights.guard)
+		rights.note()
 		if err != nil {
 			return err
 		}
 		if mounted {
+			c.Did(q.Mount)
 			created(w, q.Repo, q.Mount)
 			return nil
 		}
@@ -29,6 +30,7 @@ func (a *API) uploadStart(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 		if err := a.Registry.PushBlob(r.Context(), q.Repo, q.Digest, r.ContentLength, r.Body); err != nil {
 			return err
 		}
+		c.Did(q.Digest)
 		created(w, q.Repo, q.Digest)
 		return nil
 	}
@@ -66,6 +68,7 @@ func (a *API) uploadFinish(w http.ResponseWriter, r *http.Request, c *gate.Call)
 	if err != nil {
 		return outOfOrder(w, key, offset, err)
 	}
+	c.Did(c.Request.Digest)
 	created(w, c.Request.Repo, c.Request.Digest)
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/oci"
-	"github.com/moorgate/moorgate/internal/reqctx"
 	"github.com/moorgate/moorgate/internal/route"
 )
 
@@ -21,12 +20,13 @@ type Call struct {
 	policy  *access.Policy // the same from beginning to end
 	at      access.Circumstances
 	audit   audit.Func
+	effects effects
 	private bool // nobody can read along
 }
 
 // Can asks whether the caller may do s, and records the answer: nil, or an error
 // of kind Denied that names the rule, or of kind Unauthorized where a better token
-// would do. It is for what is about to happen.
+// would do. It is for what is about to happen: Did says that it has.
 func (c *Call) Can(s access.Scope) error {
 	d := c.decide(s)
 	c.record(s, d)
@@ -149,15 +149,4 @@ func scopeName(s access.Scope) string {
 	default:
 		return s.Repo + ":" + s.Tag
 	}
-}
-
-func (c *Call) record(s access.Scope, d access.Decision) {
-	outcome := audit.Denied
-	if d.Allowed {
-		outcome = audit.Allowed
-	}
-	c.audit(c.ctx, audit.Record{
-		RequestID: reqctx.ID(c.ctx), Client: c.at.Client,
-		Who: c.Who, Scope: s, Operation: c.Request.Kind.String(), Outcome: outcome, Rule: d.Rule,
-	})
 }

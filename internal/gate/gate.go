@@ -31,7 +31,7 @@ import (
 // Handler answers a request that has passed the gate.
 type Handler interface {
 	// ServeOCI answers c, or returns an error and has written nothing but
-	// headers. When it cannot go on with an answer that has begun, it panics with
+	// headers. Before it answers that something was changed, it calls c.Did. When it cannot go on with an answer that has begun, it panics with
 	// http.ErrAbortHandler, so that the client sees it broken off.
 	ServeOCI(w http.ResponseWriter, r *http.Request, c *Call) error
 }
@@ -83,9 +83,15 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.WriteError(w, r, request, err)
 		return
 	}
-	if err := g.Next.ServeOCI(w, r, call); err != nil {
+	if err := g.pass(w, r, call); err != nil {
 		g.WriteError(w, r, request, err)
 	}
+}
+
+// pass lets a call in. However that ends, also by a panic, it is on record.
+func (g *Gate) pass(w http.ResponseWriter, r *http.Request, call *Call) (err error) {
+	defer func() { call.ended(err) }()
+	return g.Next.ServeOCI(w, r, call)
 }
 
 // WriteError answers with an error, and with what belongs to it: where to sign

@@ -28,6 +28,7 @@ var now = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 type fixture struct {
 	gate.Gate
 	err     error            // what the handler behind the gate returns
+	handle  func(*gate.Call) // what it does before
 	passed  []*gate.Call     // what the handler was called with
 	asked   []string         // users whose password was asked for
 	records []audit.Record   // what was audited
@@ -57,6 +58,9 @@ func newFixture(policy *access.Policy) *fixture {
 // ServeOCI is the handler behind the gate.
 func (f *fixture) ServeOCI(w http.ResponseWriter, _ *http.Request, c *gate.Call) error {
 	f.passed = append(f.passed, c)
+	if f.handle != nil {
+		f.handle(c)
+	}
 	if f.err == nil {
 		w.WriteHeader(http.StatusOK)
 	}

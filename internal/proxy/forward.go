@@ -21,7 +21,8 @@ type exchange struct {
 	call    *gate.Call
 	asked   *route.Request // what the upstream is asked; may be less than the client did
 	out     *http.Request
-	started time.Time // of the upload session that the answer tells about, if one
+	started time.Time  // of the upload session that the answer tells about, if one
+	pushed  oci.Digest // of the manifest in the body, if there is one
 }
 
 // newExchange prepares a request to the upstream: asked at the URI uri, with the
@@ -147,6 +148,7 @@ func (h *Handler) answer(w http.ResponseWriter, x *exchange, resp *http.Response
 		return err
 	}
 	h.sources.note(x.asked, resp.StatusCode)
+	x.conclude(resp.StatusCode)
 	copyToClient(w.Header(), resp.Header)
 	if _, ok := resp.Header["Content-Type"]; !ok {
 		w.Header()["Content-Type"] = nil // or net/http would guess one
@@ -159,6 +161,17 @@ func (h *Handler) answer(w http.ResponseWriter, x *exchange, resp *http.Response
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// conclude tells the call what has come of it. A 202 to the beginning of an upload
+// says that there is more to come.
+func (x *exchange) conclude(status int) {
+	switch {
+	case status >= http.StatusMultipleChoices:
+		x.call.DidNot(status)
+	case x.asked.Kind != route.UploadStart || status == http.StatusCreated:
+		x.call.Did(x.pushed)
+	}
 }
 
 const bufferSize = 256 << 10

@@ -34,8 +34,9 @@ type gateway struct {
 	*httptest.Server
 	handler *proxy.Handler
 
-	mu     sync.Mutex
-	denied []access.Scope // what was audited as denied
+	mu      sync.Mutex
+	denied  []access.Scope // what was audited as denied
+	changed []audit.Record // what was audited, but what may be
 }
 
 // rules are those of most tests: admin may everything, alice what is in shared/ and
@@ -74,6 +75,9 @@ func newGateway(t testing.TB, upstreams ...proxy.Route) *gateway {
 func (g *gateway) record(_ context.Context, r audit.Record) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if r.Outcome != audit.Allowed {
+		g.changed = append(g.changed, r)
+	}
 	if r.Outcome == audit.Denied {
 		g.denied = append(g.denied, r.Scope)
 	}

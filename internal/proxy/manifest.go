@@ -58,8 +58,11 @@ func (h *Handler) push(r *http.Request, x *exchange, body []byte) (*http.Respons
 	return x.send()
 }
 
-// carry gives the request a body, which can be sent again.
+// carry gives the request a manifest as its body, which can be sent again.
 func (x *exchange) carry(body []byte) {
+	if x.pushed = x.asked.Reference.Digest; x.pushed == "" {
+		x.pushed = oci.SHA256.FromBytes(body)
+	}
 	if len(body) == 0 {
 		return
 	}

@@ -74,6 +74,16 @@ func Describe(r *http.Request, err error) (int, ErrorList) {
 	return to.status, ErrorList{Errors: []ErrorEntry{{Code: to.code, Message: known.Message, Detail: known.Detail}}}
 }
 
+// Code returns the status and the error code of what a client is told about err.
+func Code(err error) (status int, code string) {
+	var known *oci.Error
+	to := answers[oci.Internal]
+	if errors.As(err, &known) {
+		to = answers[known.Kind]
+	}
+	return to.status, to.code
+}
+
 func knownError(r *http.Request, err error) *oci.Error {
 	var known *oci.Error
 	if !errors.As(err, &known) || known.Kind == oci.Internal {

@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"authn/htpasswd":    {"authn", "atomicfile"},
 	"authn/authntest":   {"authn"},
 	"audit":             {"access"},
+	"audit/trail":       {"audit"},
 	"token":             {"authn", "atomicfile"},
 	"refresh":           {"authn", "meta"},
 	"meta/postgrestest": {},

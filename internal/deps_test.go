@@ -81,7 +81,10 @@ var mayImport = map[string][]string{
 	"metrics":    {"authn", "lockout"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/clientcert", "authn/front", "upstream"},
+	"config": {
+		"audit/trail", "blob/disk", "meta/sqlmeta", "upstream",
+		"authn/htpasswd", "authn/ldap", "authn/clientcert", "authn/front",
+	},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "metrics", "middleware", "gc", "certs", "datadir", "filewatch",
 	},

@@ -28,8 +28,9 @@ that never decides. The exit code is 0 if the file is good, and 1 if it is not;
 with --strict also if there are warnings.
 
 --probe tries the identity sources of a good file too, each with a line: whether
-its servers can be reached, and whether they let us in. Run it where the server
-will run, and as its user.`,
+its servers can be reached, and whether they let us in; and the outputs of the
+audit, to which it writes nothing. Run it where the server will run, and as its
+user.`,
 		Example: `  moorgate check moorgate.yaml
   moorgate check --as proxy --strict gateway.yaml
   moorgate check --probe moorgate.yaml
@@ -45,17 +46,18 @@ will run, and as its user.`,
 				return err
 			}
 			problems, bad := f.Problems(role), f.Error(role) != nil
-			var findings []app.Finding
+			var logins, outputs []app.Finding
 			if probe && !bad {
-				findings = app.Probe(cmd.Context(), f.Config)
+				logins, outputs = app.Probe(cmd.Context(), f.Config), app.ProbeAudit(f.Config)
 			}
 			if asJSON {
-				err = printCheckJSON(cmd, problems, findings)
+				err = printCheckJSON(cmd, problems, logins, outputs)
 			} else {
 				printProblems(cmd, args[0], problems)
-				printFindings(cmd, findings)
+				printFindings(cmd, "login", logins)
+				printFindings(cmd, "audit", outputs)
 			}
-			failed := slices.ContainsFunc(findings, func(f app.Finding) bool { return f.Error != "" })
+			failed := slices.ContainsFunc(slices.Concat(logins, outputs), func(f app.Finding) bool { return f.Error != "" })
 			if err == nil && (bad || failed || strict && len(problems) > 0) {
 				return errSilent
 			}
@@ -63,7 +65,7 @@ will run, and as its user.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the mistakes as JSON")
-	cmd.Flags().BoolVar(&probe, "probe", false, "try the identity sources too")
+	cmd.Flags().BoolVar(&probe, "probe", false, "try the identity sources and the audit too")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit with 1 for warnings too")
 	cmd.Flags().StringVar(&as, "as", "", "the `ROLE` that the file is for: serve, proxy or token (default: as its content tells)")
 	return cmd
@@ -86,26 +88,26 @@ func printProblems(cmd *cobra.Command, file string, problems []config.Problem) {
 	}
 }
 
-// printFindings prints a line for each identity source that was tried.
-func printFindings(cmd *cobra.Command, findings []app.Finding) {
+// printFindings prints a line for each part that was tried.
+func printFindings(cmd *cobra.Command, part string, findings []app.Finding) {
 	for _, f := range findings {
 		if f.Error != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), "login %s: failed: %s\n", f.Source, printable(strings.ReplaceAll(f.Error, "\n", "; ")))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: failed: %s\n", part, f.Source, printable(strings.ReplaceAll(f.Error, "\n", "; ")))
 			continue
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "login %s: ok: %s\n", f.Source, f.Found)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: ok: %s\n", part, f.Source, f.Found)
 	}
 }
 
 // printCheckJSON prints an object with a list of mistakes, empty if the file is
-// good, and one of the sources that were tried, if they were.
-func printCheckJSON(cmd *cobra.Command, problems []config.Problem, findings []app.Finding) error {
+// good, and those of the sources and outputs that were tried, if they were.
+func printCheckJSON(cmd *cobra.Command, problems []config.Problem, logins, outputs []app.Finding) error {
 	if problems == nil {
 		problems = []config.Problem{}
 	}
 	result := map[string]any{"problems": problems}
-	if findings != nil {
-		result["login"] = findings
+	if logins != nil {
+		result["login"], result["audit"] = logins, outputs
 	}
 	return printJSON(cmd, result)
 }

@@ -2,14 +2,110 @@ package app
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"slices"
+	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/audit/trail"
 	"github.com/moorgate/moorgate/internal/control"
 	"github.com/moorgate/moorgate/internal/gate"
+	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/process"
+	"github.com/moorgate/moorgate/internal/route"
 )
+
+// auditor takes all records of a server.
+type auditor struct {
+	log   audit.Func
+	trail *trail.Trail
+	print string // of the policy at the start
+	runs  bool   // the start is on record
+}
+
+// openAudit opens the outputs of the audit.
+func (s *Server) openAudit(stdout io.Writer) error {
+	t, err := trail.Open(s.cfg.Audit, trail.Options{Log: s.log, Now: time.Now, Stdout: stdout})
+	if err != nil {
+		return err
+	}
+	s.auditor = auditor{log: auditLog(s.log), trail: t}
+	s.later(&s.auditor)
+	return nil
+}
+
+// record is an audit.Func.
+func (a *auditor) record(ctx context.Context, r audit.Record) {
+	a.log(ctx, r)
+	if !unsigned(r) {
+		a.trail.Record(ctx, r)
+	}
+}
+
+// fileSource is the access.Identity.Source of the operator who changes things by
+// files and signals.
+const fileSource = "file"
+
+// change records what the operator has changed.
+func (a *auditor) change(operation string, outcome audit.Outcome, detail string) {
+	a.record(context.Background(), audit.Record{
+		Who: access.Identity{User: "operator", Source: fileSource}, Operation: operation, Outcome: outcome, Detail: detail,
+	})
+}
+
+// started records that the server begins to answer.
+func (a *auditor) started(s *Server) {
+	a.runs = true
+	a.change("server-start", audit.Done, fmt.Sprintf("moorgate %s %s, policy %s", s.role, process.Version(), a.print))
+}
+
+// reopen opens the file of the audit anew.
+func (a *auditor) reopen(log *slog.Logger) {
+	if err := a.trail.Reopen(); err != nil {
+		log.Error("cannot reopen the audit", "err", err)
+	}
+}
+
+// Close records the end, and closes the outputs.
+func (a *auditor) Close() error {
+	if a.runs {
+		a.change("server-stop", audit.Done, "")
+	}
+	return a.trail.Close()
+}
+
+// witness passes requests on, but those that change something only while the audit
+// can be written.
+type witness struct {
+	next  gate.Handler
+	ready func() error
+}
+
+var _ gate.Handler = (*witness)(nil)
+
+// witnessed puts a witness before a handler where the audit is required.
+func (s *Server) witnessed(next gate.Handler) gate.Handler {
+	if next == nil || !s.cfg.Audit.Required {
+		return next
+	}
+	return &witness{next, s.auditor.trail.Ready}
+}
+
+// ServeOCI passes the request on.
+func (h *witness) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	switch c.Request.Kind {
+	case route.UploadStart, route.UploadFinish, route.ManifestPut, route.ManifestDelete, route.BlobDelete:
+		if err := h.ready(); err != nil {
+			return oci.Errorf(oci.Unavailable, "this cannot be recorded now, so it cannot be done: try again later, or tell the operator").Because(err)
+		}
+	default: // it changes nothing
+	}
+	return h.next.ServeOCI(w, r, c)
+}
 
 // auditLog writes to the log what was refused, and what the operator has changed.
 // What others were allowed, and have done, stands in the access log. That somebody

@@ -37,7 +37,10 @@ type entrance struct {
 // openDoors opens the login, the gate, the token endpoint, and what only the
 // operator reaches.
 func (s *Server) openDoors(ctx context.Context, d doors) error {
-	e := entrance{audit: auditLog(s.log)}
+	if err := s.openAudit(d.out); err != nil {
+		return err
+	}
+	e := entrance{audit: s.auditor.record}
 	e.desk = &login.Desk{Audit: e.audit}
 	var err error
 	if e.policy, err = s.openPolicy(); err != nil {
@@ -56,7 +59,7 @@ func (s *Server) openDoors(ctx context.Context, d doors) error {
 	if err != nil {
 		return err
 	}
-	s.pushes = &pushes{next: withoutHeaders(d.next, e.claims), now: time.Now}
+	s.pushes = &pushes{next: s.witnessed(withoutHeaders(d.next, e.claims)), now: time.Now}
 	root := &root{s: s, tokens: tokens, api: http.HandlerFunc(s.nothing)}
 	if d.next != nil {
 		root.api = &gate.Gate{

@@ -1,9 +1,7 @@
 package app
 
 import (
-	"context"
-	"log/slog"
-
+	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/filewatch"
 )
 
@@ -14,16 +12,19 @@ type keeper struct {
 	file   string
 	watch  *filewatch.Watcher
 	reload func() error
+	own    bool // reload puts itself on record
 }
 
-func (k keeper) run(ctx context.Context, log *slog.Logger) {
-	k.watch.Run(ctx, func() { k.reloadAndLog(log) })
-}
-
-func (k keeper) reloadAndLog(log *slog.Logger) {
+// renew reads again what a keeper keeps.
+func (s *Server) renew(k keeper) {
+	outcome := audit.Done
 	if err := k.reload(); err != nil {
-		log.Error("cannot reload "+k.what+": the last good one stays in force", "file", k.file, "err", err)
-		return
+		outcome = audit.Failed
+		s.log.Error("cannot reload "+k.what+": the last good one stays in force", "file", k.file, "err", err)
+	} else {
+		s.log.Info("reloaded "+k.what, "file", k.file)
 	}
-	log.Info("reloaded "+k.what, "file", k.file)
+	if !k.own {
+		s.auditor.change("reload", outcome, k.what+" from "+k.file)
+	}
 }

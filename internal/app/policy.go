@@ -1,12 +1,16 @@
 package app
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
 
 	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
 )
@@ -16,6 +20,7 @@ type policy struct {
 	s         *Server
 	reloading sync.Mutex // the file that was read last is the one that counts
 	rules     bool       // it is one of rules
+	print     string     // its fingerprint
 	current   atomic.Pointer[access.Policy]
 }
 
@@ -31,8 +36,9 @@ func (s *Server) openPolicy() (*policy, error) {
 	if err := p.use(s.cfg); err != nil {
 		return nil, err
 	}
+	s.auditor.print = p.print
 	if watched {
-		s.keep = append(s.keep, keeper{what: "policy", file: s.source.File, watch: watch, reload: p.reload})
+		s.keep = append(s.keep, keeper{what: "policy", file: s.source.File, watch: watch, reload: p.reloadOnRecord, own: true})
 	}
 	return p, nil
 }
@@ -44,11 +50,27 @@ func (p *policy) Load() *access.Policy { return p.current.Load() }
 // who is signed in.
 var errRulesGone = errors.New("the access rules are gone: write access: {} to allow nothing, or restart the server to do without rules")
 
+// policyChange is the operation in the audit records.
+const policyChange = "policy-change"
+
+// reloadOnRecord is reload, on record if it changes the policy or fails to.
+func (p *policy) reloadOnRecord() error {
+	p.reloading.Lock()
+	defer p.reloading.Unlock()
+	before := p.print
+	err := p.reload()
+	switch {
+	case err != nil: // the log has it, which may quote the file
+		p.s.auditor.change(policyChange, audit.Failed, "the policy "+p.print+" stays in force")
+	case p.print != before:
+		p.s.auditor.change(policyChange, audit.Done, "the policy "+p.print+" is in force")
+	}
+	return err
+}
+
 // reload puts the access rules of the file in force. All else that a policy
 // depends on stays as the server was started with.
 func (p *policy) reload() error {
-	p.reloading.Lock()
-	defer p.reloading.Unlock()
 	cfg, err := p.s.source.Read()
 	if err != nil {
 		return err
@@ -82,6 +104,19 @@ func (p *policy) use(cfg config.Config) error {
 		return err
 	}
 	p.current.Store(compiled)
-	p.rules = cfg.Access != nil
+	p.rules, p.print = cfg.Access != nil, fingerprint(cfg)
 	return nil
+}
+
+// fingerprint tells policies apart: the SHA-256 of what the configuration says about
+// who may do what.
+func fingerprint(cfg config.Config) string {
+	text, err := json.Marshal(struct {
+		Open   bool          `json:"open"`
+		Access *access.Rules `json:"access"`
+	}{cfg.Open, cfg.Access})
+	if err != nil { // cannot be: they are texts
+		return "unknown"
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(text))
 }

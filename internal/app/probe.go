@@ -5,11 +5,12 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/moorgate/moorgate/internal/audit/trail"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/config"
 )
 
-// Finding is what came of trying an identity source.
+// Finding is what came of trying an identity source, or an output of the audit.
 type Finding struct {
 	Source string `json:"source"`          // its name
 	Found  string `json:"found,omitempty"` // what it has; "" with an error
@@ -28,6 +29,19 @@ func Probe(ctx context.Context, cfg config.Config) []Finding {
 		f := Finding{Source: l.Source(), Found: found}
 		if err != nil {
 			f.Error = err.Error()
+		}
+		findings = append(findings, f)
+	}
+	return findings
+}
+
+// ProbeAudit tries each output of the audit, by its name. Nothing is written.
+func ProbeAudit(cfg config.Config) []Finding {
+	findings := []Finding{}
+	for _, one := range trail.Probe(cfg.Audit) {
+		f := Finding{Source: one.Output, Found: one.Found}
+		if one.Err != nil {
+			f.Error = one.Err.Error()
 		}
 		findings = append(findings, f)
 	}

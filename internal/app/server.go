@@ -40,6 +40,7 @@ type Server struct {
 	http     *http.Server
 	pushes   *pushes
 	metrics  *metrics.Metrics        // nil: nobody looks at them
+	auditor  auditor
 	keep     []keeper                // what is read again when its files change
 	tasks    []func(context.Context) // what runs beside the server until it stops
 	closers  []io.Closer
@@ -97,13 +98,14 @@ func (s *Server) answerWith(next http.Handler) {
 // Run answers requests until ctx ends, then stops gracefully: running pushes
 // finish within the limit, new connections are refused. It closes the server.
 func (s *Server) Run(ctx context.Context) error {
+	s.auditor.started(s)
 	s.log.InfoContext(ctx, "listening", "url", s.URL(), "data", s.cfg.Data)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, task := range s.tasks {
 		group.Go(func() error { task(ctx); return nil })
 	}
 	for _, k := range s.keep {
-		group.Go(func() error { k.run(ctx, s.log); return nil })
+		group.Go(func() error { k.watch.Run(ctx, func() { s.renew(k) }); return nil })
 	}
 	group.Go(func() error { return s.answer(ctx) })
 	group.Go(func() error { <-ctx.Done(); return s.stop(context.WithoutCancel(ctx)) })
@@ -156,10 +158,11 @@ func (s *Server) Close() error {
 }
 
 // Reload reads all files again that can change while the server runs: users,
-// rules, keys and certificates.
+// rules, keys and certificates. It opens the file of the audit anew.
 func (s *Server) Reload() {
+	s.auditor.reopen(s.log)
 	for _, k := range s.keep {
-		k.reloadAndLog(s.log)
+		s.renew(k)
 	}
 }
 

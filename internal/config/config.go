@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/audit/trail"
 	"github.com/moorgate/moorgate/internal/upstream"
 )
 
@@ -27,6 +28,7 @@ type Config struct {
 	Lockout        Lockout       `yaml:"lockout"`         //
 	Health         Health        `yaml:"health"`          //
 	Log            Log           `yaml:"log"`             //
+	Audit          trail.Config  `yaml:"audit"`           // where decisions are recorded, beside the log
 }
 
 // TLS says with which certificate the registry answers; with none, it speaks
@@ -96,6 +98,7 @@ func Default() Config {
 		},
 		Lockout: defaultLockout(),
 		Log:     Log{Level: "info", Format: "text", Access: true},
+		Audit:   trail.Default(),
 	}
 }
 

@@ -46,6 +46,7 @@ func (c Config) Validate(role Role) []Problem {
 	v.health(c)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
+	v.audit(c)
 	v.check(c.Data != "", "data", "name a directory")
 	return v.problems
 }
@@ -86,6 +87,12 @@ func (v *validator) health(c Config) {
 	if c.Health.Listen != "" && v.hostPort("health.listen", c.Health.Listen) {
 		v.check(c.Health.Listen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "health.listen", "%s is where the registry listens: choose another port", c.Listen)
 	}
+}
+
+func (v *validator) audit(c Config) {
+	c.Audit.Check(func(key, problem string) { v.check(false, "audit."+key, "%s", problem) })
+	first := !c.Open && len(c.Login) == 0 && len(c.Token.Accept) == 0
+	v.check(!c.Audit.Stdout || !first, "audit.stdout", "without an identity source the password of the first user is shown there: name a source in login")
 }
 
 func (v *validator) tls(t TLS) {

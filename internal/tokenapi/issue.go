@@ -137,5 +137,9 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 	if err != nil {
 		return "", err
 	}
+	a.Audit(r.Context(), audit.Record{
+		RequestID: reqctx.ID(r.Context()), Client: reqctx.ClientOf(r.Context()).Addr, Who: who,
+		Operation: "token-issue", Outcome: audit.Done, Detail: "refresh token for the service " + q.service,
+	})
 	return text, nil
 }

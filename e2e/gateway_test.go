@@ -40,7 +40,9 @@ func startGateway(t *testing.T, url string) *registry {
 	reg := &registry{ca: filepath.Join(dir, "ca.crt"), password: rand.Text()}
 	cert, key := writeCertificates(t, dir)
 	users := people{"alice": reg.password, "admin": rand.Text()}.write(t, dir)
-	reg.Server = testserver.StartAs(t, "proxy", "--upstream", url, "--tls-cert", cert, "--tls-key", key, "--htpasswd", users)
+	config := filepath.Join(dir, "moorgate.yaml")
+	writeFile(t, config, audited)
+	reg.Server = testserver.StartAs(t, "proxy", "--config", config, "--upstream", url, "--tls-cert", cert, "--tls-key", key, "--htpasswd", users)
 	printLogAtFailure(t, reg.Server)
 	return reg
 }

@@ -121,7 +121,9 @@ func (m *machine) exec(t *testing.T, in io.Reader, out, stderr io.Writer, comman
 	cmd.Env = append([]string{"HOME=" + m.home, "PATH=" + searchPath()}, m.env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, stderr
 	cmd.WaitDelay = 5 * time.Second
-	return cmd.Run()
+	err := cmd.Run()
+	m.learn(t, in, command)
+	return err
 }
 
 // write puts a file into the home directory and returns its path.

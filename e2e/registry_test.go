@@ -45,7 +45,9 @@ func startRegistry(t *testing.T) *registry {
 	cert, key := writeCertificates(t, dir)
 	users := filepath.Join(dir, "registry.password")
 	writeFile(t, users, hashLine(t, "alice", reg.password)+hashLine(t, "admin", rand.Text()))
-	reg.Server = testserver.Start(t, "--tls-cert", cert, "--tls-key", key, "--htpasswd", users)
+	config := filepath.Join(dir, "moorgate.yaml")
+	writeFile(t, config, audited)
+	reg.Server = testserver.Start(t, "--config", config, "--tls-cert", cert, "--tls-key", key, "--htpasswd", users)
 	printLogAtFailure(t, reg.Server)
 	return reg
 }
@@ -123,6 +125,7 @@ lines:
 // -B".
 func hashLine(t *testing.T, user, password string) string {
 	t.Helper()
+	testserver.Secret(password)
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), 5)
 	if err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func startTokenServer(t *testing.T, algorithm string, services ...string) *token
 		config += fmt.Sprintf("    - {name: %s, keys: %s}\n", name, keys)
 	}
 	file := filepath.Join(dir, "token-server.yaml")
-	writeFile(t, file, config+accessRules)
+	writeFile(t, file, audited+config+accessRules)
 	s.Server = testserver.StartAs(t, "token", "--config", file, "--tls-cert", s.cert, "--tls-key", s.key)
 	printLogAtFailure(t, s.Server)
 	return s

@@ -106,6 +106,7 @@ func newClient(t *testing.T, s *testserver.Server, trust *tls.Config) *client {
 
 // as returns the client signed in.
 func (c client) as(user, password string) *client {
+	testserver.Secret(password)
 	c.user, c.password = user, password
 	return &c
 }

@@ -87,6 +87,7 @@ func Launch(t testing.TB, args ...string) *Server {
 func launch(t testing.TB, role string, args ...string) (*Server, error) {
 	t.Helper()
 	s := &Server{DataDir: filepath.Join(t.TempDir(), "data"), log: &logBuffer{}, done: make(chan struct{})}
+	run.add(s.log)
 	all := []string{role}
 	if i := indexFlag(args, "--data"); i >= 0 {
 		s.DataDir = args[i+1]

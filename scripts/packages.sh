@@ -17,6 +17,7 @@ packages=(
 	postgresql       # the metadata store of more than one machine
 	slapd            # a directory of people
 	nginx            # a front that signs people in
+	rsyslog rsyslog-openssl # a syslog server that the audit is sent to
 	docker-registry  # registry 2.8: behind the gateway, and trusting our tokens
 	docker-compose   # what deploy/compose.yaml is for
 	"$@"

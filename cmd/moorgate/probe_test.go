@@ -51,3 +51,26 @@ func TestProbeTriesEachSource(t *testing.T) {
 		}
 	}
 }
+
+func TestProbeTriesTheAudit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	users := filepath.Join(dir, "htpasswd")
+	if err := os.WriteFile(users, []byte("alice:$2y$04$tNRFFtV3Wsc3AkL2Z0hFKOdXK8j7s3zE9Y0cUHqKkEHnJ1ZJcGKzW\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	login := "  - htpasswd: {file: " + users + "}\n"
+	file := filepath.Join(dir, "log", "audit.log")
+	code, output := probe(t, login+"audit: {file: {path: "+file+"}, syslog: {address: 'udp://127.0.0.1:514'}}\n")
+	for _, want := range []string{"login htpasswd: ok: ", "audit file: ok: it can be made in " + filepath.Dir(file) + "\n", "audit syslog: ok: messages go to 127.0.0.1:514"} {
+		if code != 0 || !strings.Contains(output, want) {
+			t.Errorf("exit code %d, want 0 and %q in:\n%s", code, want, output)
+		}
+	}
+	code, output = probe(t, login+"audit: {file: {path: "+dir+"}, syslog: {address: 'unix://"+dir+"/none'}}\n")
+	for _, want := range []string{"login htpasswd: ok: ", "audit file: failed: cannot write the audit: " + dir + " is no regular file\n", "audit syslog: failed: cannot reach the syslog server: "} {
+		if code != 1 || !strings.Contains(output, want) {
+			t.Errorf("exit code %d, want 1 and %q in:\n%s", code, want, output)
+		}
+	}
+}

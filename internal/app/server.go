@@ -39,7 +39,7 @@ type Server struct {
 	tls      *tls.Config // nil: plain HTTP
 	http     *http.Server
 	pushes   *pushes
-	metrics  *metrics.Metrics        // nil: nobody looks at them
+	metrics  *metrics.Metrics // nil: nobody looks at them
 	auditor  auditor
 	keep     []keeper                // what is read again when its files change
 	tasks    []func(context.Context) // what runs beside the server until it stops

@@ -12,14 +12,14 @@ import (
 var yamlBlocks = regexp.MustCompile("(?s)```yaml\n(.*?)```\n")
 
 // TestLoginPages loads each configuration that a page about an identity source
-// shows.
+// shows, and those of the page about the audit.
 func TestLoginPages(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/login/*.md")
 	if err != nil || len(pages) < 2 {
 		t.Fatalf("pages %q, %v", pages, err)
 	}
-	for _, page := range pages {
+	for _, page := range append(pages, "../../docs/audit.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

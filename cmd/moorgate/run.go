@@ -57,7 +57,7 @@ func runUntilDone(ctx context.Context, server *app.Server) error {
 		for {
 			select {
 			case <-hup:
-				server.Reload()
+				server.Reload(ctx)
 			case <-ctx.Done():
 				return
 			}

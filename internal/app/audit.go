@@ -51,16 +51,16 @@ func (a *auditor) record(ctx context.Context, r audit.Record) {
 const fileSource = "file"
 
 // change records what the operator has changed.
-func (a *auditor) change(operation string, outcome audit.Outcome, detail string) {
-	a.record(context.Background(), audit.Record{
+func (a *auditor) change(ctx context.Context, operation string, outcome audit.Outcome, detail string) {
+	a.record(ctx, audit.Record{
 		Who: access.Identity{User: "operator", Source: fileSource}, Operation: operation, Outcome: outcome, Detail: detail,
 	})
 }
 
 // started records that the server begins to answer.
-func (a *auditor) started(s *Server) {
+func (a *auditor) started(ctx context.Context, s *Server) {
 	a.runs = true
-	a.change("server-start", audit.Done, fmt.Sprintf("moorgate %s %s, policy %s", s.role, process.Version(), a.print))
+	a.change(ctx, "server-start", audit.Done, fmt.Sprintf("moorgate %s %s, policy %s", s.role, process.Version(), a.print))
 }
 
 // reopen opens the file of the audit anew.
@@ -73,7 +73,7 @@ func (a *auditor) reopen(log *slog.Logger) {
 // Close records the end, and closes the outputs.
 func (a *auditor) Close() error {
 	if a.runs {
-		a.change("server-stop", audit.Done, "")
+		a.change(context.Background(), "server-stop", audit.Done, "")
 	}
 	return a.trail.Close()
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/filewatch"
 )
@@ -16,15 +18,15 @@ type keeper struct {
 }
 
 // renew reads again what a keeper keeps.
-func (s *Server) renew(k keeper) {
+func (s *Server) renew(ctx context.Context, k keeper) {
 	outcome := audit.Done
 	if err := k.reload(); err != nil {
 		outcome = audit.Failed
-		s.log.Error("cannot reload "+k.what+": the last good one stays in force", "file", k.file, "err", err)
+		s.log.ErrorContext(ctx, "cannot reload "+k.what+": the last good one stays in force", "file", k.file, "err", err)
 	} else {
-		s.log.Info("reloaded "+k.what, "file", k.file)
+		s.log.InfoContext(ctx, "reloaded "+k.what, "file", k.file)
 	}
 	if !k.own {
-		s.auditor.change("reload", outcome, k.what+" from "+k.file)
+		s.auditor.change(ctx, "reload", outcome, k.what+" from "+k.file)
 	}
 }

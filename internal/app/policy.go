@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -61,9 +62,9 @@ func (p *policy) reloadOnRecord() error {
 	err := p.reload()
 	switch {
 	case err != nil: // the log has it, which may quote the file
-		p.s.auditor.change(policyChange, audit.Failed, "the policy "+p.print+" stays in force")
+		p.s.auditor.change(context.Background(), policyChange, audit.Failed, "the policy "+p.print+" stays in force")
 	case p.print != before:
-		p.s.auditor.change(policyChange, audit.Done, "the policy "+p.print+" is in force")
+		p.s.auditor.change(context.Background(), policyChange, audit.Done, "the policy "+p.print+" is in force")
 	}
 	return err
 }

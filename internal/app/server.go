@@ -98,14 +98,14 @@ func (s *Server) answerWith(next http.Handler) {
 // Run answers requests until ctx ends, then stops gracefully: running pushes
 // finish within the limit, new connections are refused. It closes the server.
 func (s *Server) Run(ctx context.Context) error {
-	s.auditor.started(s)
+	s.auditor.started(ctx, s)
 	s.log.InfoContext(ctx, "listening", "url", s.URL(), "data", s.cfg.Data)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, task := range s.tasks {
 		group.Go(func() error { task(ctx); return nil })
 	}
 	for _, k := range s.keep {
-		group.Go(func() error { k.watch.Run(ctx, func() { s.renew(k) }); return nil })
+		group.Go(func() error { k.watch.Run(ctx, func() { s.renew(ctx, k) }); return nil })
 	}
 	group.Go(func() error { return s.answer(ctx) })
 	group.Go(func() error { <-ctx.Done(); return s.stop(context.WithoutCancel(ctx)) })
@@ -159,10 +159,10 @@ func (s *Server) Close() error {
 
 // Reload reads all files again that can change while the server runs: users,
 // rules, keys and certificates. It opens the file of the audit anew.
-func (s *Server) Reload() {
+func (s *Server) Reload(ctx context.Context) {
 	s.auditor.reopen(s.log)
 	for _, k := range s.keep {
-		s.renew(k)
+		s.renew(ctx, k)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // run is what all servers of the test process have printed, and what they must not
 // have.
-var run outputs //nolint:gochecknoglobals // a test process is one run
+var run outputs // a test process is one
 
 // outputs are those of servers, with the secrets that were used with them.
 type outputs struct {
@@ -69,7 +69,7 @@ func (o *outputs) size() (servers, bytes, secrets int) {
 }
 
 // forms are those of secrets that nobody has to name.
-var forms = []*regexp.Regexp{ //nolint:gochecknoglobals // a table, never written
+var forms = []*regexp.Regexp{
 	regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*`), // a token, or its first parts
 	regexp.MustCompile(`mg[a-z]_[A-Za-z0-9_-]{8,}`),                             // a key, a refresh token
 	regexp.MustCompile(`\b[Bb]asic [a-z]*[A-Z0-9+/][A-Za-z0-9+/]{6,}`),

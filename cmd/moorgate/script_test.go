@@ -14,13 +14,20 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/moorgate/moorgate/internal/testserver"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(discreet{m}, map[string]func(){
 		"moorgate": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
+
+// discreet looks, after all tests, for secrets in what the servers have printed.
+type discreet struct{ m *testing.M }
+
+func (d discreet) Run() int { return testserver.Main(d.m) }
 
 // TestScripts runs testdata/script/*.txtar. Besides the commands of testscript
 // and moorgate itself they have:
@@ -103,6 +110,7 @@ func eventually(ok func() bool) bool {
 // server is a server of a script.
 type server struct {
 	cmd  *exec.Cmd
+	out  []string      // files that it writes to
 	done chan struct{} // closed when it has ended
 	err  error         // read after done
 }
@@ -121,11 +129,15 @@ type (
 	serversKey struct{}
 )
 
-// kill ends what a script that failed has left.
+// kill ends what a script that failed has left, and keeps what all have printed.
 func (all servers) kill() {
 	for _, s := range all {
 		_ = s.cmd.Process.Kill() // it may have ended
 		<-s.done
+		for _, file := range s.out {
+			text, _ := os.ReadFile(file) // a script may have removed it
+			testserver.Printed(text)
+		}
 	}
 }
 
@@ -161,6 +173,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ADDR", found[2])
 	if m := password.FindStringSubmatch(ts.ReadFile(stdout)); m != nil {
 		ts.Setenv("PASSWORD", m[1])
+		testserver.Secret(m[1])
 	}
 }
 
@@ -181,7 +194,7 @@ func launch(ts *testscript.TestScript, stdout, stderr string, args []string) *se
 		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
 	}
 	ts.Check(cmd.Start())
-	s := &server{cmd: cmd, done: make(chan struct{})}
+	s := &server{cmd: cmd, out: []string{stdout, stderr}, done: make(chan struct{})}
 	go func() {
 		s.err = cmd.Wait()
 		close(s.done)

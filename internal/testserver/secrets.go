@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 )
 
 // run is what all servers of the test process have printed, and what they must not
@@ -40,6 +39,13 @@ func Secret(values ...string) {
 	}
 }
 
+// Printed takes what a server has printed that was not started here.
+func Printed(text []byte) {
+	b := &logBuffer{}
+	_, _ = b.Write(text) // it never fails
+	run.add(b)
+}
+
 func (o *outputs) add(b *logBuffer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -48,7 +54,7 @@ func (o *outputs) add(b *logBuffer) {
 
 // Main is for a TestMain: it runs the tests, and fails if a server has printed a
 // secret of theirs, or anything that has the form of one.
-func Main(m *testing.M) int {
+func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	for _, leak := range run.leaks() {
 		fmt.Printf("--- FAIL: a server has printed a secret: %s\n", leak)

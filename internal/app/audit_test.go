@@ -167,6 +167,35 @@ func checkRecords(t *testing.T, file string) {
 	}
 }
 
+// What the token endpoint refuses is recorded, and what lasts that it gives out.
+func TestAuditOfTheTokenEndpoint(t *testing.T) {
+	t.Parallel()
+	const password, refresh = "the password of alice", "mgr_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	file := filepath.Join(t.TempDir(), "audit.log")
+	s := start(t, audited(usersFile(t, password), "{file: {path: "+file+"}}"))
+	nobody := newClient(t, s, nil)
+	alice := nobody.as("alice", password)
+	const ask = "/token?service=moorgate&scope="
+	nobody.want(t, http.StatusOK, http.MethodGet, ask+"repository:team/app:pull", nil) // as each client begins: no record
+	nobody.as("alice", "a wrong password").want(t, http.StatusUnauthorized, http.MethodGet, ask+"repository:team/app:pull", nil)
+	alice.want(t, http.StatusOK, http.MethodGet, ask+"repository:team/app:pull", nil) // no record
+	alice.want(t, http.StatusOK, http.MethodGet, ask+"repository:other:push", nil)
+	alice.want(t, http.StatusOK, http.MethodGet, "/token?service=moorgate&offline_token=true&client_id=docker", nil)
+	nobody.want(t, http.StatusUnauthorized, http.MethodPost, "/token", strings.NewReader("grant_type=refresh_token&service=moorgate&client_id=docker&refresh_token="+refresh),
+		"Content-Type", "application/x-www-form-urlencoded")
+	nobody.want(t, http.StatusUnauthorized, http.MethodGet, "/v2/team/app/tags/list", nil, "Authorization", "Bearer eyJhbGciOiJFUzI1NiJ9.e30.eA")
+	want := []string{
+		"done operator server-start", "login-failed alice ", "denied alice token push other",
+		"done alice token-issue", "login-failed  token", "login-failed  tag-list",
+	}
+	if diff := cmp.Diff(want, unique(shorts(t, file))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if text := readFile(t, file); strings.Contains(text, refresh) || strings.Contains(text, "mgr_") || strings.Contains(text, "eyJ") {
+		t.Errorf("a secret in %s", text)
+	}
+}
+
 // unique drops records that follow the same one, and those of files that were read
 // again: files are seen to change more than once while they are written.
 func unique(list []string) (short []string) {

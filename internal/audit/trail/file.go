@@ -58,8 +58,11 @@ func (l *logFile) open() error {
 	if err != nil {
 		return fmt.Errorf("cannot write the audit: %w", err)
 	}
+	if l.has(f) { // nobody has renamed it; the lock goes with the one that is open
+		return f.Close() //nolint:wrapcheck // it names the file
+	}
 	size, torn, err := look(f)
-	if err == nil && !l.has(f) {
+	if err == nil {
 		err = lock(f)
 	}
 	if err != nil {
@@ -69,7 +72,7 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// has reports whether f is the file that is open already, and locked.
+// has reports whether f is the file that is open already.
 func (l *logFile) has(f *os.File) bool {
 	if l.f == nil {
 		return false

@@ -259,11 +259,29 @@ func TestRotationThatFails(t *testing.T) {
 func TestOneServerForAFile(t *testing.T) {
 	t.Parallel()
 	c := config(t)
+	c.File.MaxSize = 64 << 10
 	r := open(t, c)
-	_, err := trail.Open(c, trail.Options{Now: time.Now})
-	if err == nil || !strings.Contains(err.Error(), "give each a file of its own") {
-		t.Errorf("%v", err)
+	locked := func(what string) {
+		t.Helper()
+		_, err := trail.Open(c, trail.Options{Now: time.Now})
+		if err == nil || !strings.Contains(err.Error(), "give each a file of its own") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
+	locked("at first")
+	for range 2 {
+		if err := r.Reopen(); err != nil {
+			t.Fatal(err)
+		}
+		locked("opened anew")
+	}
+	for i := range 600 {
+		r.done(t, fmt.Sprint(i))
+	}
+	if n := len(users(t, c.File.Path)); n >= 600 {
+		t.Errorf("it was not rotated: %d records", n)
+	}
+	locked("rotated")
 	r.end(t)
 	open(t, c)
 }

@@ -162,8 +162,15 @@ func (l *logFile) reopen() error {
 	return nil
 }
 
+// close does not wait long for files that are being compressed: the next server goes on
+// with them.
 func (l *logFile) close() error {
-	l.sweeping.Wait()
+	swept := make(chan struct{})
+	go func() { l.sweeping.Wait(); close(swept) }()
+	select {
+	case <-swept:
+	case <-time.After(goodbye):
+	}
 	// Not by closing alone: a process that is being started at this moment has the
 	// file open too.
 	err := syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)

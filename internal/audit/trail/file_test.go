@@ -86,6 +86,7 @@ func TestNoRecordIsLostOrTorn(t *testing.T) {
 	}
 	group.Wait()
 	r.end(t)
+	compressed(t, c.File.Path)
 	all := files(t, c.File.Path)
 	zipped := func(name string) bool { return strings.HasSuffix(name, ".gz") }
 	if !slices.ContainsFunc(all, zipped) {
@@ -102,6 +103,19 @@ func TestNoRecordIsLostOrTorn(t *testing.T) {
 			}
 		}
 	}
+}
+
+// compressed waits until all rotated files are: those who close a trail do not.
+func compressed(t *testing.T, file string) {
+	t.Helper()
+	await(t, "the rotated files are compressed", func() bool {
+		for _, pattern := range []string{"audit-2026112*Z.log", "audit-2026112*.tmp"} {
+			if left, err := filepath.Glob(filepath.Join(filepath.Dir(file), pattern)); err != nil || len(left) > 0 {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func TestRotation(t *testing.T) {
@@ -125,6 +139,7 @@ func TestRotation(t *testing.T) {
 		r.done(t, fmt.Sprint(i))
 	}
 	r.end(t)
+	compressed(t, c.File.Path)
 	rotated := slices.DeleteFunc(files(t, c.File.Path), func(name string) bool {
 		return name == c.File.Path || slices.Contains(others, name)
 	})

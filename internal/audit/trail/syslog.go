@@ -176,7 +176,7 @@ func (s *sysLog) message(e entry) []byte {
 
 func (*sysLog) reopen() error { return nil }
 
-// goodbye bounds how long the server may take to hang up, too.
+// goodbye bounds the waiting for others when all is written.
 const goodbye = 2 * time.Second
 
 // close says that no more comes, and waits for the server to hang up: it may drop

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,7 +91,7 @@ func startNginx(t *testing.T, dir, url, http string) {
 	config, log := filepath.Join(dir, "nginx.conf"), filepath.Join(dir, "nginx.log")
 	writeFile(t, config, fmt.Sprintf(`user root;
 daemon off;
-worker_processes 1;
+master_process off;
 pid %[1]s/nginx.pid;
 error_log %[2]s;
 events {}
@@ -106,12 +106,14 @@ scgi_temp_path %[1]s/scgi;
 }
 `, dir, log, http))
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program(t, "nginx"), "-c", config, "-e", log)
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	done := make(chan struct{})
+	if err := runBeside(cmd, done); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt) // a fast shutdown; it may have ended already
-		_ = cmd.Wait()
+		_ = cmd.Process.Kill() // it may have ended already
+		<-done
 		if t.Failed() {
 			t.Logf("log of nginx:\n%s", readFile(t, log))
 		}

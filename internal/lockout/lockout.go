@@ -40,7 +40,7 @@ const slowest = 10 * time.Second
 // tried for the same.
 const crowded = time.Second
 
-// Bounds of what is remembered. With the longest names it is 15 MiB.
+// Bounds of what is counted. With the longest names it takes 16 MiB.
 const (
 	maxPairs     = 16_384
 	maxUsers     = 8_192

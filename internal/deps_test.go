@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
+	"authn/oidctest":    {"certs"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -101,9 +102,9 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "authn/oidctest", "bench", "torture/client", "torture/world",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest"},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest", "authn/oidctest"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

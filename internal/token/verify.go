@@ -31,7 +31,7 @@ type Verifier struct {
 
 	// Source is the name of a foreign token server as an identity source. Its
 	// tokens say who asks by sub, and may list "groups". "" is for tokens of our
-	// own, which name source and groups in the claim "moorgate".
+	// own, which name source, groups and other claims in the claim "moorgate".
 	Source string
 
 	Leeway time.Duration    // how far the clock of the issuer may be ahead (nbf, iat); exp counts as it is
@@ -128,10 +128,7 @@ func (v *Verifier) read(c *claims, all map[string]any) (authn.Token, error) {
 		return authn.Token{}, refused(err)
 	}
 	t := authn.Token{Who: who, Ceiling: ceiling, Expires: c.Expires.Time()}
-	if !now.Before(t.Expires) {
-		return t, fmt.Errorf("%w: it was good until %s", authn.ErrExpired, t.Expires.UTC().Format(time.RFC3339))
-	}
-	return t, nil
+	return t, c.expired(now)
 }
 
 func (v *Verifier) checkIssuer(issuer string) error {
@@ -158,6 +155,9 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 	groups, isList := stringList(own["groups"])
 	if !ok || !isString || !isList {
 		return access.Identity{}, errors.New(`its claim "moorgate" is missing or malformed`)
+	}
+	if theirs, ok := own["claims"].(map[string]any); ok {
+		all = theirs // rules ask about the claims that somebody came with
 	}
 	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all}, nil
 }

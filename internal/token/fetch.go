@@ -17,7 +17,7 @@ import (
 // Bounds of a fetch.
 const (
 	fetchTimeout = 10 * time.Second // unless something else is said
-	maxFetched   = 1 << 20 // bytes of an answer
+	maxFetched   = 1 << 20          // bytes of an answer
 	maxRedirects = 3
 )
 

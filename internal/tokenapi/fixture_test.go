@@ -83,7 +83,11 @@ func (f *fixture) VerifyPassword(_ context.Context, user, password string) (acce
 	}
 }
 
+// identity is who a user is. "job" is known by a token of others, with claims.
 func identity(user string) access.Identity {
+	if user == "job" {
+		return access.Identity{User: user, Source: "ci", Claims: map[string]any{"ref": "main"}}
+	}
 	return access.Identity{User: user, Groups: []string{"people"}, Source: "test"}
 }
 

@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
+	"authn/oidc":        {"token"},
 	"authn/oidctest":    {"certs"},
 
 	// The operations: no HTTP, no users.
@@ -74,7 +75,7 @@ var mayImport = map[string][]string{
 	"control":    {"token", "refresh", "audit", "wire", "process"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "upstream"},
+	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/oidc", "upstream"},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},

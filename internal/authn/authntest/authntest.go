@@ -1,4 +1,4 @@
-// Package authntest is the contracts of authn.Password and authn.Directory as test
+// Package authntest is the contracts of authn.Password, Bearer and Directory as test
 // suites.
 package authntest
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
+	"github.com/moorgate/moorgate/internal/authn/oidc"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
 )
@@ -55,6 +57,8 @@ func (s *Server) openSource(l config.Login, ss *sources) (one source, err error)
 		one, err = s.openHtpasswd(l, ss)
 	case l.LDAP != nil:
 		one, err = s.openLDAP(l, ss)
+	case l.OIDC != nil:
+		one, err = s.openOIDC(l)
 	default: // no configuration without mistakes has such an entry
 		err = errors.New("no such kind of source")
 	}
@@ -87,6 +91,25 @@ func (s *Server) openLDAP(l config.Login, ss *sources) (source, error) {
 	s.later(users)
 	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.LDAP.Cache))
 	return source{password: password, directory: users, prober: users}, nil
+}
+
+// openOIDC opens an issuer of tokens. It remembers what it verified by itself. Who has
+// a token now may have none later, so there is no directory of them.
+func (s *Server) openOIDC(l config.Login) (source, error) {
+	watch := filewatch.New(s.log, l.OIDC.Files()...)
+	machines, err := oidc.Open(l.Source(), l.OIDC.Config)
+	if err != nil {
+		return source{}, err
+	}
+	for _, file := range l.OIDC.Files() {
+		s.keep = append(s.keep, keeper{what: "keys of " + l.Source(), file: file, watch: watch, reload: machines.Reload})
+	}
+	s.tasks = append(s.tasks, func(ctx context.Context) {
+		if err := machines.Warm(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "nobody can sign in with a token until its keys can be had", "err", err)
+		}
+	})
+	return source{password: machines, bearer: machines, prober: machines}, nil
 }
 
 // caches are memories of verified passwords, one for each time to live.

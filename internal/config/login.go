@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/moorgate/moorgate/internal/authn/ldap"
+	"github.com/moorgate/moorgate/internal/authn/oidc"
 )
 
 // Login is one identity source; exactly one field besides the name is set.
@@ -13,6 +14,7 @@ type Login struct {
 	Name     string    `yaml:"name"` // Identity.Source, as Source returns it
 	Htpasswd *Htpasswd `yaml:"htpasswd"`
 	LDAP     *LDAP     `yaml:"ldap"`
+	OIDC     *OIDC     `yaml:"oidc"`
 }
 
 // Htpasswd is a file of users and password hashes.
@@ -25,6 +27,11 @@ type LDAP struct{ ldap.Config }
 
 func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
 
+// OIDC is an issuer of tokens for machines.
+type OIDC struct{ oidc.Config }
+
+func (o *OIDC) setDefaults() { o.Config = oidc.Default() }
+
 // kinds returns what sort of source it is: one name, unless there is a mistake.
 func (l Login) kinds() (names []string) {
 	for _, k := range []struct {
@@ -33,6 +40,7 @@ func (l Login) kinds() (names []string) {
 	}{
 		{"htpasswd", l.Htpasswd != nil},
 		{"ldap", l.LDAP != nil},
+		{"oidc", l.OIDC != nil},
 	} {
 		if k.set {
 			names = append(names, k.name)
@@ -52,7 +60,8 @@ func (l Login) Source() string {
 
 // namesGroups reports whether the source says which groups somebody is in.
 func (l Login) namesGroups() bool {
-	return l.LDAP != nil && (l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != "")
+	return l.LDAP != nil && (l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != "") ||
+		l.OIDC != nil && l.OIDC.Groups != oidc.Default().Groups
 }
 
 // sourceName is what identity sources may be called: it stands before a user
@@ -66,7 +75,7 @@ func (v *validator) login(c Config) {
 		path := fmt.Sprintf("login[%d]", i)
 		kinds := l.kinds()
 		if len(kinds) == 0 {
-			v.check(false, path, "name an identity source: htpasswd or ldap")
+			v.check(false, path, "name an identity source: htpasswd, ldap or oidc")
 			continue
 		}
 		v.check(len(kinds) == 1, path, "one source each: make %s entries of their own", strings.Join(kinds, " and "))
@@ -85,6 +94,9 @@ func (v *validator) source(path string, l Login) {
 	}
 	if l.LDAP != nil {
 		l.LDAP.Check(func(key, problem string) { v.check(false, path+".ldap."+key, "%s", problem) })
+	}
+	if l.OIDC != nil {
+		l.OIDC.Check(func(key, problem string) { v.check(false, path+".oidc."+key, "%s", problem) })
 	}
 }
 

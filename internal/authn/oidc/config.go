@@ -64,6 +64,14 @@ func (c Config) Check(report func(key, problem string)) {
 	}
 }
 
+// Files returns the files that are read again when they change.
+func (c Config) Files() []string {
+	if c.KeysFile == "" {
+		return nil
+	}
+	return []string{c.KeysFile}
+}
+
 type checkFunc func(ok bool, key, format string, args ...any)
 
 func (c Config) checkIssuer(check checkFunc) {

@@ -60,14 +60,6 @@ func Open(name string, c Config) (*Source, error) {
 	return s, nil
 }
 
-// Files returns the files that Reload reads.
-func (s *Source) Files() []string {
-	if s.file == nil {
-		return nil
-	}
-	return s.file.Files()
-}
-
 // Reload reads the file with the keys again. If that fails, they stay as they were.
 func (s *Source) Reload() error {
 	if s.file == nil {

@@ -197,8 +197,8 @@ func TestKeysInAFile(t *testing.T) {
 	if err := os.WriteFile(c.KeysFile, i.jwks(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Reload(); err != nil || len(s.Files()) != 1 {
-		t.Fatal(err, s.Files())
+	if err := s.Reload(); err != nil || len(c.Files()) != 1 {
+		t.Fatal(err, c.Files())
 	}
 	if _, err := s.VerifyToken(t.Context(), token); err != nil {
 		t.Error(err)
@@ -206,7 +206,7 @@ func TestKeysInAFile(t *testing.T) {
 	if found, err := s.Probe(t.Context()); err != nil || !strings.Contains(found, c.KeysFile) {
 		t.Errorf("%q, %v", found, err)
 	}
-	if open(t, i.config()).Reload() != nil || open(t, i.config()).Files() != nil {
+	if open(t, i.config()).Reload() != nil || i.config().Files() != nil {
 		t.Error("a source without a file reads one")
 	}
 }

@@ -70,7 +70,8 @@ func TestJobs(t *testing.T) {
 		},
 		"GitHub, by its repository": {
 			github(), `claims.repository_owner_id == "65" && claims.ref_protected == "true"`, `"gh:" + claims.repository`, `["github", claims.environment]`,
-			access.Identity{User: "gh:acme/app", Groups: []string{"github", "production"}}, "",
+			access.Identity{User: "gh:acme/app", Groups: []string{"github", "production"}},
+			"",
 		},
 		"GitHub, another owner": {
 			with(github(), "repository_owner", "mallory"), `claims.repository_owner == "acme"`, "", "", access.Identity{}, `require is false for the token of "repo:acme/app`,
@@ -80,14 +81,16 @@ func TestJobs(t *testing.T) {
 		},
 		"GitLab": {
 			gitlab(), `claims.namespace_path == "acme"`, `"gl:" + claims.project_path`, `claims.groups_direct.map(g, "gl:" + g)`,
-			access.Identity{User: "gl:acme/app", Groups: []string{"gl:acme/ops", "gl:acme/dev"}}, "",
+			access.Identity{User: "gl:acme/app", Groups: []string{"gl:acme/ops", "gl:acme/dev"}},
+			"",
 		},
 		"GitLab, a number that is no text": {
 			gitlab(), "true", "claims.runner_id", "", access.Identity{}, "must be string",
 		},
 		"Kubernetes": {
 			kubernetes(), `claims["kubernetes.io"].namespace == "builds"`, `claims.sub.replace("system:serviceaccount:", "k8s:")`, `["k8s:" + claims["kubernetes.io"].namespace]`,
-			access.Identity{User: "k8s:builds:builder", Groups: []string{"k8s:builds"}}, "",
+			access.Identity{User: "k8s:builds:builder", Groups: []string{"k8s:builds"}},
+			"",
 		},
 		"a group twice":        {github(), "true", "", `["a", "b", "a"]`, access.Identity{User: "repo:acme/app:ref:refs/heads/main", Groups: []string{"a", "b"}}, ""},
 		"a group of nothing":   {github(), "true", "", `[claims.head_ref]`, access.Identity{}, "cannot be a name"},

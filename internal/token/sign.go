@@ -43,7 +43,7 @@ type body struct {
 type ours struct {
 	Source string         `json:"source"`
 	Groups []string       `json:"groups"`
-	Claims map[string]any `json:"claims,omitempty"` // that the identity has from a token of others
+	Claims map[string]any `json:"claims,omitzero"` // that the identity has from a token of others
 }
 
 // Sign returns a token: a JWS in compact form. With chain it carries the

@@ -1,5 +1,5 @@
 // Package meta is the contract of the store for everything but blob content:
-// repositories, manifests, tags, blob links, upload sessions.
+// repositories, manifests, tags, blob links, upload sessions, refresh tokens, keys.
 //
 // Rules of the registry (which tag may move, what a manifest may name) are not
 // here but in package registry, which runs them inside a transaction.
@@ -70,6 +70,7 @@ type Tx interface {
 	Tags
 	Uploads
 	RefreshTokens
+	Keys
 }
 
 // Repositories are made by the first LinkBlob or PutManifest in them, and

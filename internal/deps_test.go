@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
+	"authn/keys":        {"authn", "meta"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -70,7 +71,7 @@ var mayImport = map[string][]string{
 	"upstream":   {"access"},
 	"proxy":      {"gate", "upstream"},
 	"tokenapi":   {"login", "token", "refresh", "wire"},
-	"control":    {"token", "refresh", "audit", "wire", "process"},
+	"control":    {"token", "refresh", "authn/keys", "audit", "wire", "process"},
 
 	// Only here is everything known.
 	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "upstream"},

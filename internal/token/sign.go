@@ -39,6 +39,7 @@ type body struct {
 type ours struct {
 	Source string   `json:"source"`
 	Groups []string `json:"groups"`
+	Key    string   `json:"key,omitempty"` // the ID of the key that the token was made from
 }
 
 // Sign returns a token: a JWS in compact form. With chain it carries the
@@ -112,6 +113,9 @@ func (c Claims) body() body {
 	}
 	if !c.Who.IsAnonymous() {
 		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...)}
+		if c.Who.With != nil {
+			b.Ours.Key = c.Who.With.ID
+		}
 	}
 	return b
 }

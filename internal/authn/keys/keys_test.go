@@ -241,6 +241,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		"another source":      {keys.Request{Name: "x", User: "alice", Source: "ldap"}, "no user"},
 		"a source alone":      {with(robot("x"), func(r *keys.Request) { r.Source = "ldap" }), "a source without a user"},
 		"a user of two":       {personal("twin", "x"), "htpasswd and ldap know \"twin\": say which"},
+		"a robot like a user": {robot("bob"), `ldap has a user "bob", so no robot can be called that`},
 		"a life backwards":    {with(robot("x"), func(r *keys.Request) { r.Life = -1 }), "at most 3650 days, or never"},
 		"a life too long":     {with(robot("x"), func(r *keys.Request) { r.Life = 3651 * day }), "at most 3650 days, or never"},
 	} {
@@ -270,6 +271,8 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 	if _, err := f.Create(t.Context(), personal("alice", "x")); !errors.Is(err, f.fault) || errors.Is(err, keys.ErrInvalid) {
 		t.Errorf("without the directory: %v", err)
 	}
+	f.Revoke(t.Context(), keys.Ref{Key: "second"}) //nolint:errcheck // Create tells
+	f.create(t, robot("while-away"))
 	f.Sources = nil
 	f.fault = nil
 	if _, err := f.Create(t.Context(), personal("nobody", "x")); !errors.Is(err, keys.ErrInvalid) || !strings.Contains(err.Error(), "no source here can tell") {

@@ -120,9 +120,20 @@ func (k *Keys) check(ctx context.Context, r Request) (source string, err error) 
 		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if r.User == "" {
-		return "", nil
+		return "", k.nameIsFree(ctx, r.Name)
 	}
 	return k.sourceOf(ctx, r.User, r.Source)
+}
+
+// nameIsFree refuses robots that are called like a user: logs and rules could mean
+// either. A source that does not answer now keeps nobody from making robots.
+func (k *Keys) nameIsFree(ctx context.Context, name string) error {
+	for _, source := range k.Sources {
+		if _, _, err := k.Owners.Lookup(ctx, source, name); err == nil {
+			return fmt.Errorf("%w: %s has a user %q, so no robot can be called that: choose another name, or make it a key of that user with --user", ErrInvalid, source, name)
+		}
+	}
+	return nil
 }
 
 func checkLife(life time.Duration) error {

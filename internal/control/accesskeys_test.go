@@ -51,28 +51,7 @@ func TestAccessKeys(t *testing.T) {
 	t.Parallel()
 	var what []string
 	client, seen := serve(t, &control.Handler{AccessKeys: asked{what: &what}})
-	ctx := t.Context()
-	list, err := client.AccessKeys(ctx, "al ice&user=bob")
-	if err != nil || len(list) != 1 || list[0].May[0] != "pull:**" || !list[0].Expires.IsZero() {
-		t.Errorf("list: %+v, %v", list, err)
-	}
-	for _, r := range []keys.Request{
-		{Name: "ci", May: []string{"pull,push:team/**", "admin"}, Life: 36 * time.Hour},
-		{Name: "x&may=admin", User: "alice", Source: "ldap"},
-	} {
-		if made, err := client.CreateAccessKey(ctx, r); err != nil || made.Secret != "mgk_secret" || made.Name != r.Name || made.ID != "one" {
-			t.Errorf("create: %+v, %v", made, err)
-		}
-	}
-	never := time.Duration(0)
-	for _, life := range []*time.Duration{nil, &never} {
-		if made, err := client.RotateAccessKey(ctx, keys.Ref{Key: "../a/b", User: "alice"}, time.Hour, life); err != nil || made.Secret != "mgk_other" {
-			t.Errorf("rotate: %+v, %v", made, err)
-		}
-	}
-	if e, err := client.RevokeAccessKey(ctx, keys.Ref{Key: "", Source: "ldap"}); err != nil || e.ID != "one" {
-		t.Errorf("revoke: %+v, %v", e, err)
-	}
+	askAll(t, client)
 	if diff := cmp.Diff([]string{
 		`list "al ice&user=bob"`,
 		`create {Name:ci User: Source: May:[pull,push:team/** admin] Life:36h0m0s}`,
@@ -122,5 +101,32 @@ func TestAccessKeysThatFail(t *testing.T) {
 		if recorded := seen.list(); len(recorded) > 0 {
 			t.Errorf("%s: recorded %+v", name, recorded)
 		}
+	}
+}
+
+// askAll asks everything that there is to ask.
+func askAll(t *testing.T, client *control.Client) {
+	t.Helper()
+	ctx := t.Context()
+	list, err := client.AccessKeys(ctx, "al ice&user=bob")
+	if err != nil || len(list) != 1 || list[0].May[0] != "pull:**" || !list[0].Expires.IsZero() {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+	for _, r := range []keys.Request{
+		{Name: "ci", May: []string{"pull,push:team/**", "admin"}, Life: 36 * time.Hour},
+		{Name: "x&may=admin", User: "alice", Source: "ldap"},
+	} {
+		if made, err := client.CreateAccessKey(ctx, r); err != nil || made.Secret != "mgk_secret" || made.Name != r.Name || made.ID != "one" {
+			t.Errorf("create: %+v, %v", made, err)
+		}
+	}
+	never := time.Duration(0)
+	for _, life := range []*time.Duration{nil, &never} {
+		if made, err := client.RotateAccessKey(ctx, keys.Ref{Key: "../a/b", User: "alice"}, time.Hour, life); err != nil || made.Secret != "mgk_other" {
+			t.Errorf("rotate: %+v, %v", made, err)
+		}
+	}
+	if e, err := client.RevokeAccessKey(ctx, keys.Ref{Key: "", Source: "ldap"}); err != nil || e.ID != "one" {
+		t.Errorf("revoke: %+v, %v", e, err)
 	}
 }

@@ -69,8 +69,7 @@ type Tx interface {
 	Manifests
 	Tags
 	Uploads
-	RefreshTokens
-	Keys
+	Credentials
 }
 
 // Repositories are made by the first LinkBlob or PutManifest in them, and
@@ -228,6 +227,12 @@ type Uploads interface {
 
 	// CountUploads returns the number of sessions of an owner.
 	CountUploads(owner string) (int, error)
+}
+
+// Credentials are what people and robots sign in with instead of a password.
+type Credentials interface {
+	RefreshTokens
+	Keys
 }
 
 // RefreshToken is what a client holds instead of a password. The token itself is

@@ -93,7 +93,7 @@ func (k *Keys) Create(ctx context.Context, r Request) (Made, error) {
 			return fmt.Errorf("%w: there is a key %q of %s already: rotate it, revoke it, or choose another name", ErrInvalid, r.Name, ownerName(r.User))
 		}
 		if len(own) >= k.most(r.User) {
-			return fmt.Errorf("%w: %s has %d keys, and more are not possible: revoke some", ErrInvalid, ownerName(r.User), len(own))
+			return fmt.Errorf("%w: there are %d keys of %s, and more are not possible: revoke some", ErrInvalid, len(own), ownerName(r.User))
 		}
 		return tx.SaveKey(made)
 	})

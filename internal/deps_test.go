@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"authn/ldaptest":    {"certs"},
 	"authn/oidc":        {"token"},
 	"authn/oidctest":    {"certs"},
+	"authn/keys":        {"authn", "meta"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -72,7 +73,7 @@ var mayImport = map[string][]string{
 	"upstream":   {"access"},
 	"proxy":      {"gate", "upstream"},
 	"tokenapi":   {"login", "token", "refresh", "wire"},
-	"control":    {"token", "refresh", "audit", "wire", "process"},
+	"control":    {"token", "refresh", "authn/keys", "audit", "wire", "process"},
 
 	// Only here is everything known.
 	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/oidc", "upstream"},

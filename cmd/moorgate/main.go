@@ -69,7 +69,7 @@ func newRootCommand() *cobra.Command {
 "moorgate serve" starts a protected registry on this machine, with nothing to
 configure; "moorgate proxy" stands in front of a registry that is there already;
 "moorgate token" issues tokens that other registries trust. The other commands
-make users and certificates, check a configuration, and tell who may do what.`,
+make users, keys and certificates, check a configuration, and tell who may do what.`,
 		Example: `  moorgate serve
   moorgate serve --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password
   moorgate proxy --upstream http://registry:5000 --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password`,
@@ -83,7 +83,7 @@ make users and certificates, check a configuration, and tell who may do what.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newProxyCommand(), newTokenCommand(),
-		newPasswdCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newStatusCommand(), newVersionCommand(),
+		newPasswdCommand(), newKeyCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newStatusCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -21,6 +21,10 @@ type source struct {
 	presence  authn.Presence  // knows people by how they come
 	directory authn.Directory // knows later whether they are still there
 	prober    authn.Prober    // can be tried; never nil
+
+	// remember is how long it counts for a key that its owner was there. It is for
+	// directories that are slow to ask; 0 asks at each use of the key.
+	remember time.Duration
 }
 
 // sources are what all sources of a server share, and what they come to.
@@ -32,10 +36,13 @@ type sources struct {
 	bearers     []authn.Bearer
 	presences   []authn.Presence
 	directories []authn.Directory
+
+	owners   []authn.Directory // directories, asked at each use of a personal key
+	ownersOf []string          // the names of their sources
 }
 
-// add puts a source behind those that are there.
-func (ss *sources) add(one source) {
+// add puts a source behind those that are there. name is that of its users.
+func (ss *sources) add(name string, one source) {
 	if one.password != nil {
 		ss.passwords = append(ss.passwords, one.password)
 	}
@@ -47,6 +54,8 @@ func (ss *sources) add(one source) {
 	}
 	if one.directory != nil {
 		ss.directories = append(ss.directories, one.directory)
+		ss.owners = append(ss.owners, authn.Remembered(one.directory, one.remember))
+		ss.ownersOf = append(ss.ownersOf, name)
 	}
 }
 
@@ -89,8 +98,9 @@ func (s *Server) openLDAP(l config.Login, ss *sources) (source, error) {
 		return source{}, err
 	}
 	s.later(users)
-	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.LDAP.Cache))
-	return source{password: password, directory: users, prober: users}, nil
+	remember := min(s.cfg.Limits.PasswordCache, l.LDAP.Cache)
+	password := ss.caches.before(l.Source(), users, remember)
+	return source{password: password, directory: users, prober: users, remember: remember}, nil
 }
 
 // openOIDC opens an issuer of tokens. It remembers what it verified by itself. Who has

@@ -70,6 +70,9 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 	if len(bearers) > 0 {
 		t.bearer = token.Bearers(bearers...)
 	}
+	if e.keys != nil { // then there are tokens of ours
+		t.bearer, door.AccessKeys = e.keys.Bearer(t.bearer), e.keys
+	}
 	return t, s.openControl(ctx, door)
 }
 

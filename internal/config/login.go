@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
 	"github.com/moorgate/moorgate/internal/authn/oidc"
 )
@@ -102,6 +103,7 @@ func (v *validator) source(path string, l Login) {
 
 func (v *validator) sourceName(path, name string, seen map[string]bool) {
 	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
+	v.check(name != access.RobotSource, path, "%q is the source of robots' keys: give it another name", name)
 	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
 	seen[name] = true
 }

@@ -93,6 +93,9 @@ var handlers = [route.Kinds]handler{ //nolint:gochecknoglobals // a lookup table
 
 // ServeOCI answers a request that has passed the gate.
 func (h *Handler) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
+	if c.Who.With != nil {
+		r = withoutCredentials(r)
+	}
 	err := handlers[c.Request.Kind](h, w, r, c)
 	var refused *refusal
 	if errors.As(err, &refused) {
@@ -100,6 +103,15 @@ func (h *Handler) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call)
 		return nil
 	}
 	return err
+}
+
+// withoutCredentials returns a request that brings none to an upstream: a key is ours
+// alone, and no upstream could know it.
+func withoutCredentials(r *http.Request) *http.Request {
+	bare := *r
+	bare.Header = r.Header.Clone()
+	delete(bare.Header, "Authorization")
+	return &bare
 }
 
 // ping is answered here: whether the upstream is there is for Ready to say.

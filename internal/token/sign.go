@@ -44,6 +44,7 @@ type ours struct {
 	Source string         `json:"source"`
 	Groups []string       `json:"groups"`
 	Claims map[string]any `json:"claims,omitzero"` // that the identity has from a token of others
+	Key    string         `json:"key,omitempty"`   // the ID of the key that the token was made from
 }
 
 // Sign returns a token: a JWS in compact form. With chain it carries the
@@ -135,6 +136,9 @@ func (c Claims) body() body {
 	}
 	if !c.Who.IsAnonymous() {
 		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...), Claims: c.Who.Claims}
+		if c.Who.With != nil {
+			b.Ours.Key = c.Who.With.ID
+		}
 	}
 	return b
 }

@@ -15,7 +15,7 @@ import (
 type Claims struct {
 	Issuer   string
 	Audience string          // the service that the token is for
-	Who      access.Identity // sub; source and groups in a claim of our own, "moorgate"
+	Who      access.Identity // sub; source, groups and key in a claim of our own, "moorgate"
 	Access   []access.Grant
 	ID       string // jti
 	IssuedAt time.Time

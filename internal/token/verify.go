@@ -31,7 +31,8 @@ type Verifier struct {
 
 	// Source is the name of a foreign token server as an identity source. Its
 	// tokens say who asks by sub, and may list "groups". "" is for tokens of our
-	// own, which name source, groups and other claims in the claim "moorgate".
+	// own, which name source, groups, other claims and perhaps a key in the claim
+	// "moorgate".
 	Source string
 
 	Leeway time.Duration    // how far the clock of the issuer may be ahead (nbf, iat); exp counts as it is
@@ -153,13 +154,25 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 	own, ok := all["moorgate"].(map[string]any)
 	source, isString := own["source"].(string)
 	groups, isList := stringList(own["groups"])
-	if !ok || !isString || !isList {
+	with, isKey := keyOf(own)
+	if !ok || !isString || !isList || !isKey {
 		return access.Identity{}, errors.New(`its claim "moorgate" is missing or malformed`)
 	}
 	if theirs, ok := own["claims"].(map[string]any); ok {
 		all = theirs // rules ask about the claims that somebody came with
 	}
-	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all}, nil
+	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all, With: with}, nil
+}
+
+// keyOf returns the key that a token of ours was made from; nil if from none. Only its
+// ID is known here, so it allows nothing until somebody looks it up (authn/keys).
+func keyOf(own map[string]any) (*access.Key, bool) {
+	value, there := own["key"]
+	if !there {
+		return nil, true
+	}
+	id, isString := value.(string)
+	return &access.Key{ID: id}, isString && id != ""
 }
 
 // recall returns a token that was verified before, if it would be verified again:

@@ -53,6 +53,7 @@ var mayImport = map[string][]string{
 	"audit":             {"access"},
 	"token":             {"authn", "atomicfile"},
 	"refresh":           {"authn", "meta"},
+	"session":           {"token"},
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
@@ -72,11 +73,11 @@ var mayImport = map[string][]string{
 	"distapi":    {"gate", "registry"},
 	"upstream":   {"access"},
 	"proxy":      {"gate", "upstream"},
-	"tokenapi":   {"login", "token", "refresh", "wire"},
+	"tokenapi":   {"login", "session", "refresh", "wire"},
 	"control":    {"token", "refresh", "authn/keys", "audit", "wire", "process"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/oidc", "upstream"},
+	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/oidc", "upstream", "session"},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},

@@ -164,6 +164,19 @@ func (t *Tokens) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
+// End ends a token at once for whoever holds it (RFC 7009). One that is not valid has
+// ended already, and is no error.
+func (t *Tokens) End(ctx context.Context, token string) error {
+	stored, err := t.find(ctx, token)
+	if err == nil {
+		err = t.Revoke(ctx, stored.ID)
+	}
+	if errors.Is(err, ErrInvalid) {
+		return nil
+	}
+	return err
+}
+
 // RevokeUser ends all tokens of a user, whatever their sources, and returns how
 // many there were.
 func (t *Tokens) RevokeUser(ctx context.Context, user string) (int, error) {

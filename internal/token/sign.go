@@ -41,10 +41,11 @@ type body struct {
 
 // ours is the claim "moorgate": what the standard has no claim for.
 type ours struct {
-	Source string         `json:"source"`
-	Groups []string       `json:"groups"`
-	Claims map[string]any `json:"claims,omitzero"` // that the identity has from a token of others
-	Key    string         `json:"key,omitempty"`   // the ID of the key that the token was made from
+	Source  string         `json:"source"`
+	Groups  []string       `json:"groups"`
+	Claims  map[string]any `json:"claims,omitzero"` // that the identity has from a token of others
+	Key     string         `json:"key,omitempty"`   // the ID of the key that the token was made from
+	Session *Session       `json:"session,omitempty"`
 }
 
 // Sign returns a token: a JWS in compact form. With chain it carries the
@@ -95,6 +96,8 @@ func (k *Keys) check(c Claims) error {
 		return fmt.Errorf("it has more than %d grants", maxGrants)
 	case life <= 0:
 		return errors.New("it would expire before it is issued")
+	case c.Session != nil && c.Who.IsAnonymous():
+		return errors.New("it would be a session of nobody")
 	case life > k.options.MaxTTL: // its key might be gone before it
 		return fmt.Errorf("it would live for %v, and tokens live for %v at most", life, k.options.MaxTTL)
 	}
@@ -135,7 +138,7 @@ func (c Claims) body() body {
 		b.Access[i].Actions = append([]string{}, g.Actions...)
 	}
 	if !c.Who.IsAnonymous() {
-		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...), Claims: c.Who.Claims}
+		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...), Claims: c.Who.Claims, Session: c.Session}
 		if c.Who.With != nil {
 			b.Ours.Key = c.Who.With.ID
 		}

@@ -20,6 +20,13 @@ type Claims struct {
 	ID       string // jti
 	IssuedAt time.Time
 	Expires  time.Time
+	Session  *Session // nil: it is an ordinary token
+}
+
+// Session marks a token that stands for a login as a whole, and not for what it
+// lists. Only a Verifier of sessions takes it; that one takes nothing else.
+type Session struct {
+	Bound string `json:"bound"` // what must not have changed since; "" for nothing
 }
 
 // Key is a public key that tokens are verified with. Its algorithm is the only

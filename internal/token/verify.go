@@ -35,6 +35,8 @@ type Verifier struct {
 	// "moorgate".
 	Source string
 
+	Sessions bool // it takes sessions, and nothing else
+
 	Leeway time.Duration    // how far the clock of the issuer may be ahead (nbf, iat); exp counts as it is
 	Now    func() time.Time // nil is time.Now
 
@@ -129,6 +131,9 @@ func (v *Verifier) read(c *claims, all map[string]any) (authn.Token, error) {
 		return authn.Token{}, refused(err)
 	}
 	t := authn.Token{Who: who, Ceiling: ceiling, Expires: c.Expires.Time()}
+	if v.Sessions {
+		t.Ceiling, t.Bound = nil, boundOf(all)
+	}
 	return t, c.expired(now)
 }
 
@@ -144,6 +149,10 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 	if err := checkUser(sub); err != nil {
 		return access.Identity{}, err
 	}
+	own, isOurs := all["moorgate"].(map[string]any)
+	if _, is := own["session"]; is != v.Sessions {
+		return access.Identity{}, errors.New("sessions and tokens for a service are not the same, and it is the other one")
+	}
 	if sub == "" { // a foreign server vouches for somebody without a name
 		return access.Identity{Source: v.Source}, nil
 	}
@@ -151,14 +160,13 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 		groups, _ := stringList(all["groups"])
 		return access.Identity{User: sub, Source: v.Source, Groups: groups, Claims: all}, nil
 	}
-	own, ok := all["moorgate"].(map[string]any)
 	source, isString := own["source"].(string)
 	groups, isList := stringList(own["groups"])
 	with, isKey := keyOf(own)
-	if !ok || !isString || !isList || !isKey {
+	if !isOurs || !isString || !isList || !isKey {
 		return access.Identity{}, errors.New(`its claim "moorgate" is missing or malformed`)
 	}
-	if theirs, ok := own["claims"].(map[string]any); ok {
+	if theirs, ok := own["claims"].(map[string]any); ok || v.Sessions {
 		all = theirs // rules ask about the claims that somebody came with
 	}
 	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all, With: with}, nil
@@ -173,6 +181,14 @@ func keyOf(own map[string]any) (*access.Key, bool) {
 	}
 	id, isString := value.(string)
 	return &access.Key{ID: id}, isString && id != ""
+}
+
+// boundOf returns what a session is bound to.
+func boundOf(all map[string]any) string {
+	own, _ := all["moorgate"].(map[string]any)
+	session, _ := own["session"].(map[string]any)
+	bound, _ := session["bound"].(string)
+	return bound
 }
 
 // recall returns a token that was verified before, if it would be verified again:

@@ -334,3 +334,5 @@ func TestTheAccessLogNamesWhoGotAToken(t *testing.T) {
 		}
 	}
 }
+
+func (m meddler) End(ctx context.Context, token string) error { return m.f.refresh.End(ctx, token) }

@@ -81,7 +81,14 @@ var mayImport = map[string][]string{
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
-	"cmd/moorgate": {"app", "loglines"},
+	"cmd/moorgate": {"app", "loglines", "credhelper", "kubelet"},
+
+	// What runs on the machines of users and on nodes: nothing of a server is in it.
+	"client":     {},
+	"deviceflow": {"client"},
+	"keyring":    {"atomicfile"},
+	"credhelper": {"deviceflow", "keyring"},
+	"kubelet":    {},
 
 	// For tests.
 	"internal":   {},
@@ -105,7 +112,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "authn/oidctest", "bench", "torture/client", "torture/world",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "authn/oidctest", "client", "deviceflow", "credhelper", "bench", "torture/client", "torture/world",
 	},
 	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest", "authn/oidctest"},
 }

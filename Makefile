@@ -17,10 +17,10 @@ TIME ?= 20m
 TIMEOUT ?= 4h
 
 # Programs of others, each pinned in a module of its own under tools/, because
-# they do not agree on their dependencies: the clients of the tests, and another
-# registry to compare with.
+# they do not agree on their dependencies: the clients of the tests, another
+# registry to compare with, and a provider of OpenID Connect.
 CLIENTS := crane oras regctl helm
-PEERS := distribution
+PEERS := distribution oidcprovider
 # Pinned together in tools/go.mod.
 LINTERS := golangci-lint govulncheck staticcheck
 # Every Go module of this repository.
@@ -53,7 +53,7 @@ test: packages clients peers program ## Install what the tests need, run all of 
 	echo "test: passed"
 
 .PHONY: unit
-unit: clients program ## Run the tests beside the code, with the race detector
+unit: clients program $(BIN)/oidcprovider ## Run the tests beside the code, with the race detector
 	@mkdir -p $(LOG)
 	packages=$$(go list ./... | grep -v '/moorgate/e2e')
 	code=0
@@ -103,7 +103,7 @@ lint: $(LINTERS:%=$(BIN)/%) ## Check format, code, modules and known vulnerabili
 		echo "== $$*"
 		"$$@" || failed+=("$$PWD: $$*")
 	}
-	for module in . conformance; do
+	for module in . conformance tools/oidcprovider; do
 		cd $(CURDIR)/$$module
 		check go vet ./...
 		check staticcheck ./...
@@ -162,6 +162,9 @@ $(CLIENTS:%=$(BIN)/%) $(PEERS:%=$(BIN)/%): $(BIN)/%: tools/%/go.mod tools/%/go.s
 	@echo "building $*"
 	CGO_ENABLED=0 go build -C tools/$* -o $@ tool
 	touch $@
+
+# Of this one the source is here.
+$(BIN)/oidcprovider: $(wildcard tools/oidcprovider/*.go)
 
 $(LINTERS:%=$(BIN)/%) &: tools/go.mod tools/go.sum | go
 	@echo "building $(LINTERS)"

@@ -150,9 +150,12 @@ func (m *machine) mkdir(t *testing.T, name string) string {
 }
 
 // program returns the path of a client: from .cache/bin of this source tree,
-// else from PATH.
+// else from PATH. One that is a path already is that.
 func program(t *testing.T, name string) string {
 	t.Helper()
+	if filepath.IsAbs(name) {
+		return name
+	}
 	for _, dir := range filepath.SplitList(searchPath()) {
 		path := filepath.Join(dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {

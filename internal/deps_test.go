@@ -57,12 +57,16 @@ var mayImport = map[string][]string{
 	"audit/trail":       {"audit"},
 	"token":             {"authn", "atomicfile"},
 	"refresh":           {"authn", "meta"},
+	"session":           {"token"},
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/clientcert":  {"authn"},
 	"authn/certtest":    {},
 	"authn/front":       {"authn"},
 	"authn/ldaptest":    {"certs"},
+	"authn/oidc":        {"token"},
+	"authn/oidctest":    {"certs"},
+	"authn/keys":        {"authn", "meta"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -76,19 +80,26 @@ var mayImport = map[string][]string{
 	"distapi":    {"gate", "registry"},
 	"upstream":   {"access"},
 	"proxy":      {"gate", "upstream"},
-	"tokenapi":   {"login", "token", "refresh", "wire"},
-	"control":    {"token", "refresh", "audit", "wire", "process", "lockout"},
+	"tokenapi":   {"login", "session", "refresh", "wire"},
+	"control":    {"token", "refresh", "authn/keys", "audit", "wire", "process", "lockout"},
 	"metrics":    {"authn", "lockout"},
 
 	// Only here is everything known.
 	"config": {
-		"audit/trail", "blob/disk", "meta/sqlmeta", "upstream",
-		"authn/htpasswd", "authn/ldap", "authn/clientcert", "authn/front",
+		"audit/trail", "blob/disk", "meta/sqlmeta", "upstream", "session",
+		"authn/htpasswd", "authn/ldap", "authn/oidc", "authn/clientcert", "authn/front",
 	},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "metrics", "middleware", "gc", "certs", "datadir", "filewatch",
 	},
-	"cmd/moorgate": {"app", "loglines"},
+	"cmd/moorgate": {"app", "loglines", "credhelper", "kubelet"},
+
+	// What runs on the machines of users and on nodes: nothing of a server is in it.
+	"client":     {},
+	"deviceflow": {"client"},
+	"keyring":    {"atomicfile"},
+	"credhelper": {"deviceflow", "keyring"},
+	"kubelet":    {},
 
 	// For tests.
 	"internal":   {},
@@ -112,9 +123,12 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "authn/oidctest", "client", "deviceflow", "credhelper", "bench", "torture/client", "torture/world",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest", "authn/certtest"},
+	"testing": {
+		"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs",
+		"meta/postgrestest", "authn/ldaptest", "authn/oidctest", "authn/certtest",
+	},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -189,7 +189,7 @@ func identity(who string, groups []string) (access.Identity, error) {
 		return access.Identity{}, errors.New("--group: anonymous is in no group")
 	case who == "anonymous":
 		return access.Anonymous(), nil
-	case who == "" || strings.ContainsRune(who, ':'):
+	case who == "", strings.HasPrefix(who, "user:"), strings.HasPrefix(who, "group:"): // as rules have it
 		return access.Identity{}, fmt.Errorf("%q is no user name; write the name alone, or anonymous", who)
 	default:
 		return access.Identity{User: who, Groups: groups}, nil

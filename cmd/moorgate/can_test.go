@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -68,6 +69,7 @@ func TestAQuestionWithoutAnAnswerIsNoNo(t *testing.T) {
 		"the whole registry":  {"alice", "pull", "_catalog", file},
 		"no name":             {"", "pull", "a/b", file},
 		"a subject of a rule": {"user:alice", "pull", "a/b", file},
+		"a group of a rule":   {"group:platform", "pull", "a/b", file},
 		"nobody's group":      {"anonymous", "pull", "a/b", "--group=platform", file},
 		"no address":          {"alice", "pull", "a/b", "--client=here", file},
 		"no time":             {"alice", "pull", "a/b", "--at=noon", file},
@@ -75,6 +77,29 @@ func TestAQuestionWithoutAnAnswerIsNoNo(t *testing.T) {
 		var out, errOut bytes.Buffer
 		if code := run(append([]string{"can"}, args...), strings.NewReader(""), &out, &errOut); code != 2 || out.Len() > 0 || errOut.Len() == 0 {
 			t.Errorf("%s: exit code %d, %s%s", name, code, out.String(), errOut.String())
+		}
+	}
+}
+
+// Machines have names with colons and slashes, as the subjects of their tokens.
+func TestCanAsksForMachines(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "moorgate.yaml")
+	if err := os.WriteFile(file, []byte(`
+login:
+  - name: ci
+    oidc: {issuer: "https://ci.example.com", audience: registry.example.com, require: "true"}
+access:
+  rules:
+    - {who: "user:repo:acme/*", may: push, repos: "acme/**", when: 'claims.ref == "main" && who.source == "ci"'}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]int{"main": 0, "feature": 1} {
+		var out, errOut bytes.Buffer
+		args := []string{"can", "repo:acme/app:ref", "push", "acme/app", "--claims", `{"ref":"` + ref + `"}`, "--config", file}
+		if code := run(args, strings.NewReader(""), &out, &errOut); code != want || errOut.Len() > 0 {
+			t.Errorf("%s: exit code %d, want %d: %s%s", ref, code, want, out.String(), errOut.String())
 		}
 	}
 }

@@ -8,13 +8,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moorgate/moorgate/internal/credhelper"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == credhelper.Name {
+		os.Exit(runHelper(os.Args[1:], os.Stdin, os.Stdout))
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
@@ -68,8 +74,10 @@ func newRootCommand() *cobra.Command {
 
 "moorgate serve" starts a protected registry on this machine, with nothing to
 configure; "moorgate proxy" stands in front of a registry that is there already;
-"moorgate token" issues tokens that other registries trust. The other commands
-make users and certificates, check a configuration, and tell who may do what.`,
+"moorgate token" issues tokens that other registries trust. "moorgate login" and
+"moorgate kubelet-credentials" are for the machines that pull and push. The other
+commands make users, keys and certificates, check a configuration, and tell who may
+do what.`,
 		Example: `  moorgate serve
   moorgate serve --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password
   moorgate proxy --upstream http://registry:5000 --listen :5043 --tls-cert domain.crt --tls-key domain.key --htpasswd registry.password`,
@@ -83,7 +91,8 @@ make users and certificates, check a configuration, and tell who may do what.`,
 	})
 	root.AddCommand(
 		newServeCommand(), newProxyCommand(), newTokenCommand(),
-		newPasswdCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newLockoutCommand(), newStatusCommand(), newVersionCommand(),
+		newPasswdCommand(), newKeyCommand(), newCertCommand(), newCheckCommand(), newCanCommand(), newLockoutCommand(), newStatusCommand(),
+		newLoginCommand(), newLogoutCommand(), newKubeletCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/moorgate/moorgate/internal/authn/ldaptest"
+	"github.com/moorgate/moorgate/internal/authn/oidctest"
 )
 
 // probe runs "moorgate check --probe" on a file with these sources.
@@ -24,6 +25,25 @@ func probe(t *testing.T, login string) (code int, output string) {
 		t.Errorf("on standard error: %s", errOut.String())
 	}
 	return code, out.String()
+}
+
+func TestProbeTriesIssuers(t *testing.T) {
+	t.Parallel()
+	p := oidctest.Start(t)
+	issuer := func(name, url, ca string) string {
+		return fmt.Sprintf("  - name: %s\n    oidc: {issuer: \"%s\", ca: %s, audience: registry.example, require: claims.owner == 'acme'}\n", name, url, ca)
+	}
+	code, output := probe(t, issuer("ci", p.Issuer, p.CA))
+	if want := "login ci: ok: " + p.Issuer + ": 1 keys at " + p.Issuer + "/keys\n"; code != 0 || !strings.Contains(output, want) {
+		t.Errorf("exit code %d, want 0 and %q in:\n%s", code, want, output)
+	}
+	other := strings.Replace(p.Issuer, "127.0.0.1", "localhost", 1)
+	code, output = probe(t, issuer("ci", p.Issuer, p.CA)+issuer("wrong", other, p.CA)+issuer("nowhere", p.Issuer+"/x", p.CA))
+	for _, want := range []string{"login ci: ok: ", "login wrong: failed: ", "is about the issuer \"" + p.Issuer, "login nowhere: failed: ", "answers 404"} {
+		if code != 1 || !strings.Contains(output, want) {
+			t.Errorf("exit code %d, want 1 and %q in:\n%s", code, want, output)
+		}
+	}
 }
 
 func TestProbeTriesEachSource(t *testing.T) {

@@ -15,12 +15,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/moorgate/moorgate/internal/credhelper"
 	"github.com/moorgate/moorgate/internal/testserver"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(discreet{m}, map[string]func(){
-		"moorgate": func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"moorgate":      func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		credhelper.Name: func() { os.Exit(runHelper(os.Args[1:], os.Stdin, os.Stdout)) },
 	})
 }
 

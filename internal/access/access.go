@@ -16,6 +16,7 @@ type Identity struct {
 	Source string   // the identity source that vouches for it, such as "htpasswd"
 
 	Claims map[string]any // of the token that vouches for it; nil if a password did
+	With   *Key           // the key that they came with; nil if they came without one
 }
 
 // Anonymous is the identity of a request without credentials.

@@ -86,6 +86,29 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+func BenchmarkDecideWithKey(b *testing.B) {
+	for _, s := range shapes() {
+		b.Run(s.name, func(b *testing.B) {
+			policy, q := s.policy(b), s.withKey(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				policy.Decide(q)
+			}
+		})
+	}
+}
+
+// withKey is the question of somebody who comes with a key that allows it.
+func (s shape) withKey(tb testing.TB) access.Question {
+	tb.Helper()
+	q := s.q
+	var err error
+	if q.Who.With, err = access.NewKey("id", "ci", false, []string{"push:other/**", "pull:" + q.Scope.Repo}); err != nil {
+		tb.Fatal(err)
+	}
+	return q
+}
+
 func BenchmarkCompile(b *testing.B) {
 	for _, s := range shapes() {
 		b.Run(s.name, func(b *testing.B) {
@@ -107,6 +130,10 @@ func TestDecideAllocatesNothing(t *testing.T) {
 		allocs := testing.AllocsPerRun(10, func() { policy.Decide(s.q) })
 		if (allocs > 0) != s.frees {
 			t.Errorf("%s: %v allocations", s.name, allocs)
+		}
+		q := s.withKey(t)
+		if with := testing.AllocsPerRun(10, func() { policy.Decide(q) }); with > allocs {
+			t.Errorf("%s: %v allocations with a key, %v without", s.name, with, allocs)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (c *conditions) compile(text string) (*condition, error) {
 		return nil, nil //nolint:nilnil // no condition is no mistake
 	}
 	if c.env == nil {
-		env, err := newEnvironment()
+		env, err := newEnvironment(withFacts())
 		if err != nil {
 			return nil, err
 		}
@@ -54,19 +54,19 @@ func (c *conditions) compile(text string) (*condition, error) {
 	return &condition{program: program, tagAsked: mentions(checked, "tag")}, nil
 }
 
-func newEnvironment() (*cel.Env, error) {
-	return cel.NewEnv(
+// newEnvironment returns CEL with what is the same for all expressions, and more.
+func newEnvironment(more ...cel.EnvOption) (*cel.Env, error) {
+	return cel.NewEnv(append([]cel.EnvOption{
 		cel.ParserExpressionSizeLimit(maxCondition),
 		cel.ParserRecursionLimit(maxNesting),
 		cel.ExpressionNodeLimit(maxNodes),
 		cel.DefaultUTCTimeZone(true),
 		ext.Network(),
-		withFacts(),
 		cel.ASTValidators(
 			cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals(),
 			addressLiterals{},
 		),
-	)
+	}, more...)...)
 }
 
 // firstIssue is the first mistake that CEL found, on one line.

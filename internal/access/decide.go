@@ -21,20 +21,37 @@ type search struct {
 // decide answers q by the rules.
 func (ix *index) decide(q *Question) Decision {
 	s := search{q: *q, ix: ix}
+	s.run()
+	return s.decision()
+}
+
+// decideRobot answers q by the rules that deny: what a robot may is its key's to say.
+func (ix *index) decideRobot(q *Question) Decision {
+	s := search{q: *q, ix: ix}
+	s.run()
+	if s.deny != nil {
+		return s.decision()
+	}
+	return Decision{Allowed: true, Rule: q.Who.With.allows}
+}
+
+// run looks among the rules for each subject that the caller is.
+func (s *search) run() {
+	q, ix := &s.q, s.ix
 	n, known := q.Scope.Action.number()
 	if !known || q.Scope.Repo != "" && !isRepository(q.Scope.Repo) {
-		return s.decision()
+		return
 	}
 	s.action, s.own = n, ownName(q.Who.User)
 	s.last = q.Scope.Repo[strings.LastIndexByte(q.Scope.Repo, '/')+1:]
 	s.ask(ix.everybody)
 	if q.Who.IsAnonymous() {
 		s.ask(ix.nobody)
-		return s.decision()
+		return
 	}
 	s.ask(ix.signedIn)
 	s.ask(ix.users[q.Who.User])
-	for _, name := range ix.memberOf[q.Who.User] {
+	for _, name := range ix.configured(q.Who) {
 		s.ask(ix.groups[name])
 	}
 	for _, name := range q.Who.Groups {
@@ -47,7 +64,6 @@ func (ix *index) decide(q *Question) Decision {
 			}
 		}
 	}
-	return s.decision()
 }
 
 func (s *search) decision() Decision {

@@ -57,7 +57,7 @@ func (ix *index) groupsOf(who Identity) []string {
 	if who.IsAnonymous() {
 		return nil
 	}
-	configured := ix.memberOf[who.User]
+	configured := ix.configured(who)
 	if len(who.Groups) == 0 {
 		return configured
 	}
@@ -68,6 +68,15 @@ func (ix *index) groupsOf(who Identity) []string {
 		}
 	}
 	return all
+}
+
+// configured returns the groups that the rules put somebody in: by name, which a
+// robot may share with a person.
+func (ix *index) configured(who Identity) []string {
+	if who.isRobot() {
+		return nil
+	}
+	return ix.memberOf[who.User]
 }
 
 // ResolveName returns the value of a variable. It makes facts an Activation of

@@ -50,6 +50,7 @@ func agrees(t *testing.T, data []byte) {
 		if number > 0 {
 			want = "rule " + strconv.Itoa(number) + ":"
 		}
+		d.withKey(t, policy, rules, q, access.Decision{Allowed: allowed, Rule: want})
 		if got := policy.Decide(q); got.Allowed != allowed || !strings.HasPrefix(got.Rule, want) {
 			t.Fatalf("%+v\n%+v\nanswer: %+v, want %v by %s", rules, q, got, allowed, want)
 		}
@@ -67,6 +68,60 @@ func agrees(t *testing.T, data []byte) {
 			}
 		}
 	}
+}
+
+// withKey asks the same for somebody who comes with a key, and for a robot.
+func (d *dice) withKey(t *testing.T, policy *access.Policy, rules access.Rules, q access.Question, owner access.Decision) {
+	t.Helper()
+	if q.Who.User == "" {
+		return
+	}
+	var may []string
+	var covers bool
+	for range 1 + d.roll(2) {
+		names := some(d, 1, []string{"pull", "push", "overwrite", "delete", "list", "admin", "*"})
+		glob := pick(d, []string{"**", "*", "a", "a/b", "a/**", "${user}/**", "ci-${user}/b", "[ab]/?", "a{,b}/**"})
+		may = append(may, strings.Join(names, ",")+":"+glob)
+		covers = covers || naiveKey(names, glob, q)
+	}
+	robot := d.roll(2) == 0
+	key, err := access.NewKey("id", "k", robot, may)
+	if err != nil {
+		t.Fatalf("%q: %v", may, err)
+	}
+	if q.Who.With = key; robot {
+		q.Who.Groups = nil
+		owner = access.Decision{Allowed: !naiveDenies(rules, q)}
+	}
+	if got := policy.Decide(q); got.Allowed != (owner.Allowed && covers) {
+		t.Fatalf("%+v\n%+v\nmay %q, robot %v\nanswer: %+v, want %v", rules, q, may, robot, got, owner.Allowed && covers)
+	}
+	without := q
+	without.Who.With = &access.Key{ID: "id", Robot: robot}
+	if got := policy.Decide(without); got.Allowed {
+		t.Fatalf("%+v\n%+v\na key that is not known allows it: %+v", rules, q, got)
+	}
+}
+
+// naiveKey reports whether an entry of a key covers q. "*" is not admin.
+func naiveKey(names []string, glob string, q access.Question) bool {
+	if q.Scope.Repo != "" && oci.CheckRepository(q.Scope.Repo) != nil {
+		return false
+	}
+	named := slices.Contains(names, "admin")
+	if q.Scope.Repo == "" && q.Scope.Action == access.Admin {
+		return named
+	}
+	if q.Scope.Action == access.Admin && !named {
+		return false
+	}
+	return naiveAction(names, q.Scope.Action) && naivePlace(access.Rule{May: names, Repos: []string{glob}}, q)
+}
+
+// naiveDenies reports whether a rule denies q. A robot is in no group.
+func naiveDenies(rules access.Rules, q access.Question) bool {
+	rules.Groups = nil
+	return slices.ContainsFunc(rules.Rules, func(r access.Rule) bool { return len(r.Deny) > 0 && naiveCounts(rules, r, q) })
 }
 
 // dropped returns the rules without one that is said to be of no use.

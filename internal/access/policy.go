@@ -37,8 +37,19 @@ func Delegated() *Policy { return &Policy{delegated: true} }
 // that is decided, and is asked once for each effect.
 //
 // Among several rules that decide, the first denial is the one reported, else
-// the first allowance.
+// the first allowance. Who comes with a key may what its owner may, as far as the
+// key allows it too.
 func (p *Policy) Decide(q Question) Decision {
+	d := p.decide(&q)
+	if q.Who.With != nil {
+		return q.Who.With.narrow(&q, d)
+	}
+	return d
+}
+
+// decide is Decide for the owner of a key. What no rule denies to a robot is
+// allowed: its key says the rest.
+func (p *Policy) decide(q *Question) Decision {
 	switch {
 	case p.anyone:
 		return Decision{Allowed: true, Rule: "the registry is open"}
@@ -52,8 +63,10 @@ func (p *Policy) Decide(q Question) Decision {
 		return Decision{Rule: OnlyTokens}
 	case p.rules == nil:
 		return Decision{Rule: NoRule}
+	case q.Who.isRobot():
+		return p.rules.decideRobot(q)
 	}
-	return p.rules.decide(&q)
+	return p.rules.decide(q)
 }
 
 // Unrestricted reports whether everybody may do everything, so that nobody need

@@ -17,10 +17,12 @@ import (
 
 // TestTables asks the questions in testdata/*.txtar. A line of them is
 //
-//	USER[GROUP,...] ACTION REPO:TAG [from ADDRESS] [tls] [at TIME] [agent NAME] [claims JSON] -> allow|deny [rule N]
+//	USER[GROUP,...] ACTION REPO:TAG [from ADDRESS] [tls] [at TIME] [agent NAME] [claims JSON] [key MAY;MAY...] -> allow|deny [rule N]
 //
 // where the user "anonymous" is nobody, and the repository "-" the registry as a
-// whole. A deny without a number is made by no rule.
+// whole. A deny without a number is made by no rule. The user "robot:NAME" is a
+// robot; others have the key "mine" if they come with one, and "key all" is one that
+// may all that its owner may.
 func TestTables(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -112,6 +114,8 @@ func readQuestion(t *testing.T, text string) access.Question {
 			q.At.Agent = rest[1]
 		case "claims":
 			err = json.Unmarshal([]byte(rest[1]), &q.Who.Claims)
+		case "key":
+			q.Who, err = withKey(q.Who, rest[1])
 		default:
 			err = fmt.Errorf("what is %s?", rest[0])
 		}
@@ -132,4 +136,22 @@ func readWho(text string) access.Identity {
 		who.User, who.Groups = text[:i], strings.Split(text[i+1:len(text)-1], ",")
 	}
 	return who
+}
+
+// withKey returns somebody who comes with a key.
+func withKey(who access.Identity, text string) (access.Identity, error) {
+	name, robot := strings.CutPrefix(who.User, "robot:")
+	who.User, who.With = name, nil
+	var may []string
+	if text != "all" {
+		may = strings.Split(text, ";")
+	}
+	var err error
+	if robot {
+		who.Source = access.RobotSource
+		who.With, err = access.NewKey("id", name, true, may)
+	} else {
+		who.With, err = access.NewKey("id", "mine", false, may)
+	}
+	return who, err
 }

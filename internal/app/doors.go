@@ -8,6 +8,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/authn/keys"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/meta"
@@ -17,7 +18,7 @@ import (
 type doors struct {
 	next     gate.Handler // nil: there is nothing behind the gate but the token endpoint
 	sessions gate.Sessions
-	store    meta.Store // for refresh tokens
+	store    meta.Store // for refresh tokens and keys
 	ready    func(context.Context) error
 	out      io.Writer // for what a new user should see
 
@@ -30,6 +31,7 @@ type entrance struct {
 	users   authn.Directory // nil: nobody signs in here
 	bearers []authn.Bearer  // of identity sources
 	claims  []string        // headers that are for us alone
+	keys    *keys.Keys      // nil: nobody signs in here
 	policy  *policy
 	audit   audit.Func
 }
@@ -51,7 +53,7 @@ func (s *Server) openDoors(ctx context.Context, d doors) error {
 	}
 	var first *firstUser
 	if s.takesPasswords() {
-		if first, err = s.openLogin(&e); err != nil {
+		if first, err = s.openLogin(&e, d.store); err != nil {
 			return err
 		}
 	}

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/config"
+	"github.com/moorgate/moorgate/internal/meta"
 )
 
 // firstUser is the user of a registry that had none.
@@ -19,9 +21,10 @@ type firstUser struct {
 	File           string
 }
 
-// openLogin opens the identity sources. Without any it makes a password file
-// with a first user, unless one is there from an earlier start.
-func (s *Server) openLogin(e *entrance) (*firstUser, error) {
+// openLogin opens the identity sources, and the keys that store has. Without any
+// source it makes a password file with a first user, unless one is there from an
+// earlier start.
+func (s *Server) openLogin(e *entrance, store meta.Store) (*firstUser, error) {
 	var first *firstUser
 	list := s.cfg.Login
 	if len(list) == 0 {
@@ -43,7 +46,9 @@ func (s *Server) openLogin(e *entrance) (*firstUser, error) {
 		}
 		ss.add(l.Source(), one)
 	}
-	e.desk.Passwords, e.users = authn.Chain(ss.passwords...), authn.Directories(ss.directories...)
+	e.keys = s.openAccessKeys(ss, store)
+	e.desk.Passwords = authn.Chain(append([]authn.Password{s.metrics.Password(access.RobotSource, e.keys)}, ss.passwords...)...)
+	e.users = authn.Directories(ss.directories...)
 	if len(ss.presences) > 0 {
 		e.desk.Presence = authn.Presences(ss.presences...)
 	}

@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit/trail"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/config"
+	"github.com/moorgate/moorgate/internal/control"
 )
 
 // Finding is what came of trying an identity source, or an output of the audit.
@@ -21,7 +24,8 @@ type Finding struct {
 const probeTimeout = 30 * time.Second
 
 // Probe tries each identity source of a configuration that has no mistakes. No
-// server runs for that, and nothing is changed.
+// server is started for that, and nothing is changed. If one runs on the data
+// directory already, it tells about its keys.
 func Probe(ctx context.Context, cfg config.Config) []Finding {
 	findings := make([]Finding, 0, len(cfg.Login))
 	for _, l := range cfg.Login {
@@ -30,6 +34,9 @@ func Probe(ctx context.Context, cfg config.Config) []Finding {
 		if err != nil {
 			f.Error = err.Error()
 		}
+		findings = append(findings, f)
+	}
+	if f, ok := probeKeys(ctx, cfg); ok {
 		findings = append(findings, f)
 	}
 	return findings
@@ -46,6 +53,22 @@ func ProbeAudit(cfg config.Config) []Finding {
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// probeKeys asks the server that runs on the data directory about its keys. Where
+// none runs they cannot be seen, and need nothing that could be missing.
+func probeKeys(ctx context.Context, cfg config.Config) (Finding, bool) {
+	list, err := control.Dial(cfg.Data).AccessKeys(ctx, "")
+	if err != nil {
+		return Finding{}, false // no server, or one that has no keys
+	}
+	expired := 0
+	for _, e := range list {
+		if e.Expired {
+			expired++
+		}
+	}
+	return Finding{Source: access.RobotSource, Found: fmt.Sprintf("%d keys, %d of them expired", len(list), expired)}, true
 }
 
 func probe(ctx context.Context, cfg config.Config, l config.Login) (string, error) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
+	"github.com/moorgate/moorgate/internal/authn/oidc"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
 	"github.com/moorgate/moorgate/internal/metrics"
@@ -21,6 +23,10 @@ type source struct {
 	presence  authn.Presence  // knows people by how they come
 	directory authn.Directory // knows later whether they are still there
 	prober    authn.Prober    // can be tried; never nil
+
+	// remember is how long it counts for a key that its owner was there. It is for
+	// directories that are slow to ask; 0 asks at each use of the key.
+	remember time.Duration
 }
 
 // sources are what all sources of a server share, and what they come to.
@@ -34,11 +40,15 @@ type sources struct {
 	presences   []authn.Presence
 	directories []authn.Directory
 
+	owners   []authn.Directory // directories, asked at each use of a personal key
+	ownersOf []string          // the names of their sources
+
 	authorities []func() []*x509.Certificate // of clients
 	claims      []string                     // headers by which a proxy in front says who somebody is
 }
 
-// add puts a source behind those that are there. Its answers are counted under name.
+// add puts a source behind those that are there. name is that of its users, and
+// its answers are counted under it.
 func (ss *sources) add(name string, one source) {
 	if one.password != nil {
 		ss.passwords = append(ss.passwords, ss.metrics.Password(name, one.password))
@@ -51,6 +61,8 @@ func (ss *sources) add(name string, one source) {
 	}
 	if one.directory != nil {
 		ss.directories = append(ss.directories, one.directory)
+		ss.owners = append(ss.owners, authn.Remembered(one.directory, one.remember))
+		ss.ownersOf = append(ss.ownersOf, name)
 	}
 }
 
@@ -65,6 +77,8 @@ func (s *Server) openSource(l config.Login, ss *sources) (one source, err error)
 		one, err = s.openCertificate(l, ss)
 	case l.Front != nil:
 		one, err = s.openFront(l, ss)
+	case l.OIDC != nil:
+		one, err = s.openOIDC(l)
 	default: // no configuration without mistakes has such an entry
 		err = errors.New("no such kind of source")
 	}
@@ -95,8 +109,28 @@ func (s *Server) openLDAP(l config.Login, ss *sources) (source, error) {
 		return source{}, err
 	}
 	s.later(users)
-	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.LDAP.Cache))
-	return source{password: password, directory: users, prober: users}, nil
+	remember := min(s.cfg.Limits.PasswordCache, l.LDAP.Cache)
+	password := ss.caches.before(l.Source(), users, remember)
+	return source{password: password, directory: users, prober: users, remember: remember}, nil
+}
+
+// openOIDC opens an issuer of tokens. It remembers what it verified by itself. Who has
+// a token now may have none later, so there is no directory of them.
+func (s *Server) openOIDC(l config.Login) (source, error) {
+	watch := filewatch.New(s.log, l.OIDC.Files()...)
+	machines, err := oidc.Open(l.Source(), l.OIDC.Config)
+	if err != nil {
+		return source{}, err
+	}
+	for _, file := range l.OIDC.Files() {
+		s.keep = append(s.keep, keeper{what: "keys of " + l.Source(), file: file, watch: watch, reload: machines.Reload})
+	}
+	s.tasks = append(s.tasks, func(ctx context.Context) {
+		if err := machines.Warm(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "nobody can sign in with a token until its keys can be had", "err", err)
+		}
+	})
+	return source{password: machines, bearer: machines, prober: machines}, nil
 }
 
 // caches are memories of verified passwords, one for each time to live.

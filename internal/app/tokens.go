@@ -21,6 +21,7 @@ import (
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/refresh"
 	"github.com/moorgate/moorgate/internal/reqctx"
+	"github.com/moorgate/moorgate/internal/session"
 	"github.com/moorgate/moorgate/internal/token"
 	"github.com/moorgate/moorgate/internal/tokenapi"
 	"github.com/moorgate/moorgate/internal/wire"
@@ -31,15 +32,18 @@ const leeway = time.Minute
 
 // tokens are the tokens that we issue and take.
 type tokens struct {
-	endpoint, keys http.Handler // nil: not here
-	bearer         authn.Bearer // nil: none are taken
+	endpoint, revoke, keys, about http.Handler // nil: not here
+	bearer                        authn.Bearer // nil: none are taken
 
 	// server says where a client is sent for a token; nil: nowhere.
 	server func(*http.Request) (gate.TokenServer, bool)
 }
 
-// ownTokens is the source of the tokens that we have issued, in the metrics.
-const ownTokens = "own"
+// Sources of what we have issued, in the metrics.
+const (
+	ownTokens   = "own"
+	ownSessions = "session"
+)
 
 // openTokens opens the token endpoint where people sign in, and the trust in the
 // token servers of others.
@@ -55,10 +59,14 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 		if err != nil {
 			return nil, err
 		}
-		s.openEndpoint(t, door, e, keys, store)
+		sessions, err := s.openSessions(e, keys)
+		if err != nil {
+			return nil, err
+		}
+		s.openEndpoint(t, door, e, keys, store, sessions)
 		bearers = append(bearers, s.metrics.Bearer(ownTokens, &token.Verifier{
 			Issuer: s.cfg.Token.Issuer, Audience: s.cfg.Token.Service, Keys: keys, Now: time.Now,
-		}))
+		}), s.metrics.Bearer(ownSessions, sessions))
 		t.server = func(r *http.Request) (gate.TokenServer, bool) { return s.tokenServer(r, e.policy) }
 	}
 	bearers = append(bearers, e.bearers...)
@@ -75,6 +83,9 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 	}
 	if len(bearers) > 0 {
 		t.bearer = token.Bearers(bearers...)
+	}
+	if e.keys != nil { // then there are tokens of ours
+		t.bearer, door.AccessKeys = e.keys.Bearer(t.bearer), e.keys
 	}
 	return t, s.openControl(ctx, door)
 }
@@ -112,7 +123,7 @@ func (s *Server) retireKeys(ctx context.Context, keys *token.Keys) {
 
 func (s *Server) keysOptions() token.KeysOptions {
 	return token.KeysOptions{
-		Algorithm: s.cfg.Token.Algorithm, Overlap: overlap(s.cfg.Token.RotateOverlap), MaxTTL: max(s.cfg.Token.TTL, time.Hour),
+		Algorithm: s.cfg.Token.Algorithm, Overlap: overlap(s.cfg.Token.RotateOverlap), MaxTTL: max(s.cfg.Token.TTL, s.cfg.Token.SessionTTL, time.Hour),
 	}
 }
 
@@ -138,7 +149,7 @@ func overlap(d time.Duration) time.Duration {
 
 // openEndpoint opens the token endpoint, and puts what it keeps behind the
 // operator's door.
-func (s *Server) openEndpoint(t *tokens, door *control.Handler, e entrance, keys *token.Keys, store meta.Store) {
+func (s *Server) openEndpoint(t *tokens, door *control.Handler, e entrance, keys *token.Keys, store meta.Store, sessions *session.Sessions) {
 	kept := &refresh.Tokens{Meta: store, Users: e.users, TTL: s.cfg.Token.RefreshTTL, Now: time.Now}
 	api := &tokenapi.API{
 		Login: e.desk, Policy: e.policy.Load, Sign: keys.Sign, Issuer: s.cfg.Token.Issuer,
@@ -147,9 +158,29 @@ func (s *Server) openEndpoint(t *tokens, door *control.Handler, e entrance, keys
 	if kept.TTL > 0 {
 		api.Refresh = kept
 	}
-	t.endpoint, t.keys = api, tokenapi.JWKS(keys.JWKS, s.log)
+	if sessions.TTL > 0 {
+		api.Sessions = sessions
+	}
+	t.endpoint, t.revoke, t.keys = api, http.HandlerFunc(api.Revoke), tokenapi.JWKS(keys.JWKS, s.log)
+	t.about = tokenapi.About(tokenPath, revokePath, sessions.TTL, s.log)
 	door.RefreshTokens, door.Keys = kept, keys
 	door.RotateNow = func() (token.Rotation, error) { return s.rotateNow(keys) }
+}
+
+// openSessions opens the sessions, which are taken as passwords too: before any other
+// source, as they are known by their form and are no secrets for others.
+func (s *Server) openSessions(e entrance, keys *token.Keys) (*session.Sessions, error) {
+	secret, err := keys.Derive("sessions")
+	if err != nil {
+		return nil, fmt.Errorf("signing keys: %w", err)
+	}
+	verifier := &token.Verifier{Issuer: s.cfg.Token.Issuer, Audience: session.Audience, Keys: keys, Sessions: true, Now: time.Now}
+	sessions := &session.Sessions{
+		Issuer: s.cfg.Token.Issuer, Sign: keys.Sign, Users: e.users, Secret: secret, TTL: s.cfg.Token.SessionTTL, Now: time.Now,
+		Verifier: e.keys.Bearer(verifier), // one that was made from a key is worth what the key is worth now
+	}
+	e.desk.Passwords = authn.Chain(s.metrics.Password(ownSessions, sessions), e.desk.Passwords)
+	return sessions, nil
 }
 
 // someTag reports whether there may be a tag for which the policy allows what is
@@ -250,18 +281,33 @@ type root struct {
 
 // Paths beside the distribution API.
 const (
-	tokenPath = "/token"
-	keysPath  = "/.well-known/jwks.json"
+	tokenPath  = "/token"
+	revokePath = "/token/revoke"
+	keysPath   = "/.well-known/jwks.json"
+	aboutPath  = "/.well-known/moorgate.json"
 )
 
 func (h *root) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.EscapedPath() == tokenPath && h.tokens.endpoint != nil:
-		h.tokens.endpoint.ServeHTTP(w, r)
-	case r.URL.EscapedPath() == keysPath && h.tokens.keys != nil:
-		h.tokens.keys.ServeHTTP(w, r)
+	handler := h.handler(r.URL.EscapedPath())
+	if handler == nil {
+		handler = h.api
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// handler returns what answers at a path beside the API; nil if nothing does.
+func (h *root) handler(path string) http.Handler {
+	switch path {
+	case tokenPath:
+		return h.tokens.endpoint
+	case revokePath:
+		return h.tokens.revoke
+	case keysPath:
+		return h.tokens.keys
+	case aboutPath:
+		return h.tokens.about
 	default:
-		h.api.ServeHTTP(w, r)
+		return nil
 	}
 }
 

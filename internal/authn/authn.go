@@ -73,6 +73,7 @@ type Token struct {
 	Who     access.Identity
 	Ceiling access.Ceiling // nil: it says who somebody is, and limits nothing
 	Expires time.Time
+	Bound   string // of a session: what must not have changed since it began; "": nothing
 }
 
 // Bearer verifies a token.

@@ -11,7 +11,7 @@ import (
 // cannot answer now: it must not stop the users of others. When nobody else knows
 // the user then, its fault is the answer, as it may be the one who does. Any other
 // answer is the answer. A user whom no source knows, and a chain without sources,
-// is ErrNoMatch.
+// is ErrNoMatch, with the reasons of those sources that gave one.
 //
 // Credentials that a Recognizer recognizes are shown to those sources only that do.
 // The chain recognizes what any of them does.
@@ -42,16 +42,25 @@ func (c chain) recognizing(user, password string) (own chain) {
 }
 
 func (c chain) ask(ctx context.Context, user, password string) (access.Identity, error) {
-	fault := ErrNoMatch
+	var fault error
+	var reasons []error
 	for _, source := range c {
 		who, err := source.VerifyPassword(ctx, user, password)
 		switch {
+		case err == ErrNoMatch: //nolint:errorlint // the bare one has no reason
 		case errors.Is(err, ErrNoMatch):
+			reasons = append(reasons, err)
 		case err == nil, errors.Is(err, ErrWrongPassword), errors.Is(err, ErrBusy), ctx.Err() != nil:
 			return who, err
-		case errors.Is(fault, ErrNoMatch): // the first one
+		case fault == nil: // the first one
 			fault = err
 		}
 	}
-	return access.Identity{}, fault
+	switch {
+	case fault != nil:
+		return access.Identity{}, fault
+	case len(reasons) > 0:
+		return access.Identity{}, errors.Join(reasons...)
+	}
+	return access.Identity{}, ErrNoMatch
 }

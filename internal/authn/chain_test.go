@@ -3,6 +3,7 @@ package authn_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -77,6 +78,30 @@ func (r recognizing) Recognizes(user, _ string) bool { return user == r.name }
 
 // TestChainShowsSecretsToTheirSource shows credentials that a source recognizes to
 // no other, be it before or behind it, and whatever comes of it.
+// The log says why each source refused, and the client hears nothing of it.
+func TestChainKeepsReasons(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	for name, tt := range map[string]struct {
+		answers []error
+		want    string
+	}{
+		"none":  {[]error{authn.ErrNoMatch, authn.ErrNoMatch}, authn.ErrNoMatch.Error()},
+		"one":   {[]error{authn.ErrNoMatch, fmt.Errorf("ci: %w: another audience", authn.ErrNoMatch)}, "ci: " + authn.ErrNoMatch.Error() + ": another audience"},
+		"two":   {[]error{fmt.Errorf("a: %w", authn.ErrNoMatch), fmt.Errorf("b: %w", authn.ErrNoMatch)}, "a: " + authn.ErrNoMatch.Error() + "\nb: " + authn.ErrNoMatch.Error()},
+		"fault": {[]error{fmt.Errorf("a: %w", authn.ErrNoMatch), errors.New("broken")}, "broken"},
+	} {
+		var sources []authn.Password
+		for _, err := range tt.answers {
+			sources = append(sources, answering{err: err, asked: &asked})
+		}
+		_, err := authn.Chain(sources...).VerifyPassword(t.Context(), "alice", "x")
+		if err == nil || err.Error() != tt.want || errors.Is(err, authn.ErrNoMatch) != (name != "fault") {
+			t.Errorf("%s: error %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
 func TestChainShowsSecretsToTheirSource(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -5,9 +5,11 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn/clientcert"
 	"github.com/moorgate/moorgate/internal/authn/front"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
+	"github.com/moorgate/moorgate/internal/authn/oidc"
 )
 
 // Login is one identity source; exactly one field besides the name is set.
@@ -15,6 +17,7 @@ type Login struct {
 	Name        string       `yaml:"name"` // Identity.Source, as Source returns it
 	Htpasswd    *Htpasswd    `yaml:"htpasswd"`
 	LDAP        *LDAP        `yaml:"ldap"`
+	OIDC        *OIDC        `yaml:"oidc"`
 	Certificate *Certificate `yaml:"certificate"`
 	Front       *Front       `yaml:"front"`
 }
@@ -28,6 +31,11 @@ type Htpasswd struct {
 type LDAP struct{ ldap.Config }
 
 func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
+
+// OIDC is an issuer of tokens for machines.
+type OIDC struct{ oidc.Config }
+
+func (o *OIDC) setDefaults() { o.Config = oidc.Default() }
 
 // Certificate is those who show a certificate when they connect.
 type Certificate struct{ clientcert.Config }
@@ -47,6 +55,7 @@ func (l Login) kinds() (names []string) {
 	}{
 		{"htpasswd", l.Htpasswd != nil},
 		{"ldap", l.LDAP != nil},
+		{"oidc", l.OIDC != nil},
 		{"certificate", l.Certificate != nil},
 		{"front", l.Front != nil},
 	} {
@@ -71,6 +80,8 @@ func (l Login) namesGroups() bool {
 	switch {
 	case l.LDAP != nil:
 		return l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != ""
+	case l.OIDC != nil:
+		return l.OIDC.Groups != oidc.Default().Groups
 	case l.Certificate != nil:
 		return l.Certificate.Groups != ""
 	case l.Front != nil:
@@ -90,7 +101,7 @@ func (v *validator) login(c Config) {
 		path := fmt.Sprintf("login[%d]", i)
 		kinds := l.kinds()
 		if len(kinds) == 0 {
-			v.check(false, path, "name an identity source: htpasswd, ldap, certificate or front")
+			v.check(false, path, "name an identity source: htpasswd, ldap, oidc, certificate or front")
 			continue
 		}
 		v.check(len(kinds) == 1, path, "one source each: make %s entries of their own", strings.Join(kinds, " and "))
@@ -111,6 +122,9 @@ func (v *validator) source(path string, l Login) {
 	if l.LDAP != nil {
 		l.LDAP.Check(v.under(path + ".ldap"))
 	}
+	if l.OIDC != nil {
+		l.OIDC.Check(v.under(path + ".oidc"))
+	}
 	if l.Certificate != nil {
 		l.Certificate.Check(v.under(path + ".certificate"))
 	}
@@ -126,6 +140,7 @@ func (v *validator) under(path string) func(key, problem string) {
 
 func (v *validator) sourceName(path, name string, seen map[string]bool) {
 	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
+	v.check(name != access.RobotSource, path, "%q is the source of robots' keys: give it another name", name)
 	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
 	seen[name] = true
 }

@@ -9,6 +9,7 @@ type Tokens struct {
 	Algorithm     string        `yaml:"algorithm"`      // of new signing keys: ES256, RS256 or EdDSA
 	TTL           time.Duration `yaml:"ttl"`            // how long a token is good
 	RefreshTTL    time.Duration `yaml:"refresh_ttl"`    // how long a refresh token is good after its last use; 0: none are issued
+	SessionTTL    time.Duration `yaml:"session_ttl"`    // how long a session is good; 0: none are issued
 	Challenge     string        `yaml:"challenge"`      // auto, basic or bearer: how clients are asked to sign in
 	RotateOverlap time.Duration `yaml:"rotate_overlap"` // how long a new signing key is published before it signs
 	Services      []Service     `yaml:"services"`       // registries of others that trust our tokens
@@ -50,7 +51,7 @@ func (a Accept) Source() string {
 func defaultTokens() Tokens {
 	return Tokens{
 		Service: "moorgate", Issuer: "moorgate", Algorithm: "ES256",
-		TTL: 5 * time.Minute, RefreshTTL: 90 * 24 * time.Hour,
+		TTL: 5 * time.Minute, RefreshTTL: 90 * 24 * time.Hour, SessionTTL: time.Hour,
 		Challenge: "auto", RotateOverlap: 10 * time.Minute,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/session"
 )
 
 // url checks how clients reach the server.
@@ -38,11 +39,14 @@ func (v *validator) tokens(c Config, role Role) {
 	v.atLeast("token.ttl", t.TTL, 5*time.Second)
 	v.check(t.TTL <= time.Hour, "token.ttl", "%s is too long, at most 1h: a token is good until then, whatever happens to its user", t.TTL)
 	v.check(t.RefreshTTL == 0 || t.RefreshTTL >= time.Minute, "token.refresh_ttl", "%s is too short: at least 1m, or 0 for no refresh tokens", t.RefreshTTL)
+	v.check(t.SessionTTL == 0 || t.SessionTTL >= time.Minute && t.SessionTTL <= 24*time.Hour, "token.session_ttl", "%s is not between 1m and 24h, nor 0 for no sessions", t.SessionTTL)
+	v.check(t.Service != session.Audience, "token.service", "%q is for sessions: give the registry another name", t.Service)
 	v.atLeast("token.rotate_overlap", t.RotateOverlap, 0)
 	seen := map[string]bool{}
 	for i, s := range t.Services {
 		path := fmt.Sprintf("token.services[%d]", i)
 		v.check(s.Name != "", path+".name", "name the service, as the registry calls itself")
+		v.check(s.Name != session.Audience, path+".name", "%q is for sessions, not for a registry", s.Name)
 		v.check(s.Name == "" || !seen[s.Name], path+".name", "%q is named twice", s.Name)
 		v.check(role == Token || s.Name != t.Service, path+".name", "%q is this server itself (token.service): give one of them another name", s.Name)
 		seen[s.Name] = true
@@ -56,6 +60,7 @@ func (v *validator) tokens(c Config, role Role) {
 func (v *validator) accept(path string, a Accept) {
 	v.check(a.Issuer != "", path+".issuer", "name the issuer, as its tokens do")
 	v.check(a.Service != "", path+".service", "name the service that its tokens are for, as they do")
+	v.check(a.Service != session.Audience, path+".service", "%q is for the sessions of a server, which are good nowhere else", a.Service)
 	v.check(a.KeysFile == "" || a.KeysURL == "", path+".keys_url", "choose one: keys_file or keys_url")
 	v.check(a.KeysFile != "" || a.KeysURL != "", path, "say where its keys are: in keys_file or at keys_url")
 	if a.Realm != "" {

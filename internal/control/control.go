@@ -11,6 +11,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
+	"github.com/moorgate/moorgate/internal/authn/keys"
 	"github.com/moorgate/moorgate/internal/refresh"
 	"github.com/moorgate/moorgate/internal/token"
 )
@@ -34,6 +35,7 @@ type Keys interface {
 type Handler struct {
 	RefreshTokens RefreshTokens
 	Keys          Keys
+	AccessKeys    AccessKeys
 	RotateNow     func() (token.Rotation, error) // Rotate to a key that signs at once
 	Status        func() Status
 	Lockouts      Lockouts
@@ -49,6 +51,10 @@ const (
 	opTokenRevoke = "token-revoke"
 	opKeyRotate   = "key-rotate"
 	opKeyRevoke   = "key-revoke"
+
+	opAccessKeyCreate = "access-key-create"
+	opAccessKeyRotate = "access-key-rotate"
+	opAccessKeyRevoke = "access-key-revoke"
 
 	opLockoutClear = "lockout-clear"
 )
@@ -83,6 +89,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.Handle("GET /keys", answer(h.listKeys))
 	mux.Handle("POST /keys", answer(h.rotate))
 	mux.Handle("DELETE /keys/{id}", answer(h.revokeKey))
+	mux.Handle("GET /access-keys", answer(h.listAccessKeys))
+	mux.Handle("POST /access-keys", answer(h.createAccessKey))
+	mux.Handle("PUT /access-keys", answer(h.rotateAccessKey))
+	mux.Handle("DELETE /access-keys", answer(h.revokeAccessKey))
 	mux.Handle("GET /lockouts", answer(h.listLockouts))
 	mux.Handle("DELETE /lockouts", answer(h.clearLockouts))
 	mux.ServeHTTP(w, r)
@@ -106,9 +116,9 @@ func statusOf(err error) int {
 	switch {
 	case errors.Is(err, errAbsent):
 		return http.StatusNotImplemented
-	case errors.Is(err, errBad):
+	case errors.Is(err, errBad), errors.Is(err, keys.ErrInvalid):
 		return http.StatusBadRequest
-	case errors.Is(err, refresh.ErrInvalid), errors.Is(err, token.ErrUnknownKey):
+	case errors.Is(err, refresh.ErrInvalid), errors.Is(err, token.ErrUnknownKey), errors.Is(err, keys.ErrUnknown):
 		return http.StatusNotFound
 	default:
 		return http.StatusInternalServerError

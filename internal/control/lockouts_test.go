@@ -66,7 +66,7 @@ func TestLockoutsAreCleared(t *testing.T) {
 		if r.Operation != "lockout-clear" || r.Who.User != "operator" {
 			t.Errorf("recorded: %+v", r)
 		}
-		last = r.Rule
+		last = r.Detail
 	}
 	if n := len(seen.list()); n != 5 || last != "wrong passwords of everybody forgotten: 4 counts" {
 		t.Errorf("%d records, the last %q", n, last)

@@ -1,5 +1,5 @@
 // Package meta is the contract of the store for everything but blob content:
-// repositories, manifests, tags, blob links, upload sessions.
+// repositories, manifests, tags, blob links, upload sessions, refresh tokens, keys.
 //
 // Rules of the registry (which tag may move, what a manifest may name) are not
 // here but in package registry, which runs them inside a transaction.
@@ -69,7 +69,7 @@ type Tx interface {
 	Manifests
 	Tags
 	Uploads
-	RefreshTokens
+	Credentials
 }
 
 // Repositories are made by the first LinkBlob or PutManifest in them, and
@@ -227,6 +227,12 @@ type Uploads interface {
 
 	// CountUploads returns the number of sessions of an owner.
 	CountUploads(owner string) (int, error)
+}
+
+// Credentials are what people and robots sign in with instead of a password.
+type Credentials interface {
+	RefreshTokens
+	Keys
 }
 
 // RefreshToken is what a client holds instead of a password. The token itself is

@@ -170,3 +170,22 @@ func TestRevokedInTheMiddleOfAUse(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestNoTokenFromAKey: it would be worth as much as the password of its owner, and
+// live on without the key.
+func TestNoTokenFromAKey(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.users["key/ci"] = "a directory that knows robots"
+	for _, who := range []access.Identity{
+		{User: "alice", Source: "htpasswd", With: &access.Key{ID: "laptop"}},
+		{User: "ci", Source: access.RobotSource, With: &access.Key{ID: "ci", Robot: true}},
+	} {
+		if token, err := f.Issue(t.Context(), who, service, "docker"); !errors.Is(err, authn.ErrNoMatch) || token != "" {
+			t.Errorf("%s: error %v", who.User, err)
+		}
+	}
+	if got := f.ids(t, ""); len(got) != 0 {
+		t.Errorf("%d tokens are stored", len(got))
+	}
+}

@@ -62,10 +62,16 @@ type Entry struct {
 // than the one just verified: whoever verified it does so once more after Issue,
 // and hands out the token only then. One that nobody got does no harm.
 //
-// Errors: authn.ErrNoMatch if the directory does not know the user.
+// Who came with a key gets none: it would be worth as much as the password of the
+// owner, and the key can be kept as well.
+//
+// Errors: authn.ErrNoMatch if the directory does not know the user, or a key was used.
 func (t *Tokens) Issue(ctx context.Context, who access.Identity, service, client string) (string, error) {
 	if who.IsAnonymous() {
 		return "", errors.New("nobody is signed in, and a refresh token is for a user: sign in first")
+	}
+	if who.With != nil {
+		return "", fmt.Errorf("%w: %q came with a key, from which no refresh token is made", authn.ErrNoMatch, who.User)
 	}
 	_, stamp, err := t.Users.Lookup(ctx, who.Source, who.User)
 	if err != nil {
@@ -156,6 +162,19 @@ func (t *Tokens) Revoke(ctx context.Context, id string) error {
 		return fmt.Errorf("revoke refresh token %s: %w", id, err)
 	}
 	return nil
+}
+
+// End ends a token at once for whoever holds it (RFC 7009). One that is not valid has
+// ended already, and is no error.
+func (t *Tokens) End(ctx context.Context, token string) error {
+	stored, err := t.find(ctx, token)
+	if err == nil {
+		err = t.Revoke(ctx, stored.ID)
+	}
+	if errors.Is(err, ErrInvalid) {
+		return nil
+	}
+	return err
 }
 
 // RevokeUser ends all tokens of a user, whatever their sources, and returns how

@@ -115,6 +115,26 @@ func TestListAndRevoke(t *testing.T) {
 	f.works(t, "still the other one", second)
 }
 
+func TestWhoHoldsATokenMayEndIt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	token, other := f.issue(t, user("alice")), f.issue(t, user("alice"))
+	guess := "mgr_" + id(token) + "_" + strings.Split(other, "_")[2] // to know its ID is not enough
+	for _, text := range []string{guess, "", "nonsense", token + "x"} {
+		if err := f.End(t.Context(), text); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	f.works(t, "not given back", token)
+	for range 2 {
+		if err := f.End(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+	}
+	f.refused(t, "given back", token, "there is none with the ID")
+	f.works(t, "the other", other)
+}
+
 func TestRevokeUserEndsAllOfOneUser(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/authn"
 )
 
 // Bounds of what a token grants.
@@ -28,13 +29,19 @@ const lastTime = jwt.NumericDate(253402300799)
 // claims are the claims that are checked. Their JSON is read by a reader that
 // refuses members given twice and takes names only as they are spelled.
 type claims struct {
+	registered
+
+	Access []access.Grant `json:"access"`
+}
+
+// registered are the claims that all tokens have (RFC 7519, section 4.1).
+type registered struct {
 	Issuer    string           `json:"iss"`
 	Subject   string           `json:"sub"`
 	Audience  jwt.Audience     `json:"aud"` // a string or a list
 	Expires   *jwt.NumericDate `json:"exp"`
 	NotBefore *jwt.NumericDate `json:"nbf"`
 	IssuedAt  *jwt.NumericDate `json:"iat"`
-	Access    []access.Grant   `json:"access"`
 }
 
 // checkShape refuses what is not a JWS in compact form (RFC 7515, section 7.1), by
@@ -83,7 +90,7 @@ func checkHeader(headers []jose.Header) error {
 
 // checkTimes checks everything but whether the time of the token is over, which
 // must not be longer than a year ago.
-func (c *claims) checkTimes(now time.Time, leeway time.Duration) error {
+func (c *registered) checkTimes(now time.Time, leeway time.Duration) error {
 	for _, d := range []struct {
 		name string
 		date *jwt.NumericDate
@@ -99,12 +106,23 @@ func (c *claims) checkTimes(now time.Time, leeway time.Duration) error {
 	case now.Sub(c.Expires.Time()) > forgetAfter:
 		return errors.New("it expired more than a year ago")
 	case c.NotBefore != nil && c.NotBefore.Time().After(latest):
-		return fmt.Errorf("it is not valid before %s", c.NotBefore.Time().UTC().Format(time.RFC3339))
+		return fmt.Errorf("it is not valid before %s, %s from now: compare the clocks", c.NotBefore.Time().UTC().Format(time.RFC3339), between(now, c.NotBefore.Time()))
 	case c.IssuedAt != nil && c.IssuedAt.Time().After(latest):
-		return fmt.Errorf("it was issued in the future, at %s: compare the clocks", c.IssuedAt.Time().UTC().Format(time.RFC3339))
+		return fmt.Errorf("it was issued in the future, at %s, %s from now: compare the clocks", c.IssuedAt.Time().UTC().Format(time.RFC3339), between(now, c.IssuedAt.Time()))
 	}
 	return nil
 }
+
+// expired returns authn.ErrExpired if the time of the token is over.
+func (c *registered) expired(now time.Time) error {
+	end := c.Expires.Time()
+	if now.Before(end) {
+		return nil
+	}
+	return fmt.Errorf("%w: it was good until %s, %s ago", authn.ErrExpired, end.UTC().Format(time.RFC3339), between(end, now))
+}
+
+func between(from, to time.Time) time.Duration { return to.Sub(from).Round(time.Second) }
 
 // ceiling returns the grants, without those that are on nothing.
 func (c *claims) ceiling() (access.Ceiling, error) {

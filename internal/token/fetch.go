@@ -10,13 +10,14 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
 // Bounds of a fetch.
 const (
-	fetchTimeout = 10 * time.Second
-	maxFetched   = 1 << 20 // bytes of an answer
+	fetchTimeout = 10 * time.Second // unless something else is said
+	maxFetched   = 1 << 20          // bytes of an answer
 	maxRedirects = 3
 )
 
@@ -79,36 +80,78 @@ func stayOnHost(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// location is where something is fetched from.
+type location struct {
+	url       *url.URL
+	tokenFile string // "": nobody asks for a token there
+}
+
+// answer is what came from a location.
+type answer struct {
+	data []byte
+	date time.Time // by the clock of who sent it; the zero value if that was not said
+}
+
 // get fetches the keys.
 func (k *KeysURL) get(ctx context.Context) (map[string]Key, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	keys, _, _, err := k.look(ctx)
+	return keys, err
+}
+
+// look is get that says more.
+func (k *KeysURL) look(ctx context.Context) (map[string]Key, location, answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, k.options.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.url.String(), http.NoBody)
+	at, err := k.locate(ctx)
 	if err != nil {
-		return nil, err
+		return nil, at, answer{}, err
+	}
+	a, err := k.read(ctx, at)
+	if err != nil {
+		return nil, at, a, err
+	}
+	keys, err := parseJWKS(a.data)
+	if err != nil {
+		return nil, at, a, fmt.Errorf("%s: %w", at.url, err)
+	}
+	return keys, at, a, nil
+}
+
+// read fetches what is at a location.
+func (k *KeysURL) read(ctx context.Context, at location) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.url.String(), http.NoBody)
+	if err != nil {
+		return answer{}, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	if at.tokenFile != "" {
+		token, err := readFile(at.tokenFile)
+		if err != nil {
+			return answer{}, fmt.Errorf("token for %s: %w", at.url, err)
+		}
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
 	res, err := k.client.Do(req)
 	if err != nil {
 		if failed := (*url.Error)(nil); errors.As(err, &failed) {
 			err = failed.Err // without the URL, which may be that of a redirect
 		}
-		return nil, fmt.Errorf("%s: %w", k.url, err)
+		return answer{}, fmt.Errorf("%s: %w", at.url, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", k.url, res.Status)
+		return answer{}, fmt.Errorf("%s answers %s", at.url, res.Status)
 	}
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxFetched+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.url, err)
+		return answer{}, fmt.Errorf("%s: %w", at.url, err)
 	}
 	if len(data) > maxFetched {
-		return nil, fmt.Errorf("%s answers more than %d bytes", k.url, maxFetched)
+		return answer{}, fmt.Errorf("%s answers more than %d bytes", at.url, maxFetched)
 	}
-	keys, err := parseJWKS(data)
+	date, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.url, err)
+		date = time.Time{}
 	}
-	return keys, nil
+	return answer{data: data, date: date}, nil
 }

@@ -2,6 +2,8 @@ package token
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -206,6 +208,16 @@ func (k *Keys) Files() []string {
 
 // Dir returns the directory of the keys.
 func (k *Keys) Dir() string { return k.dir }
+
+// Derive returns a secret of 32 bytes for a purpose, which is the same as long as
+// the authority is: rotation does not change it.
+func (k *Keys) Derive(purpose string) ([]byte, error) {
+	secret, err := readSecret(filepath.Join(k.dir, caKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	return hkdf.Key(sha256.New, secret, nil, "moorgate "+purpose, sha256.Size) // RFC 5869
+}
 
 // List describes all keys, in the order in which they sign.
 func (k *Keys) List() []KeyInfo {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -27,17 +26,20 @@ type KeysURLOptions struct {
 	StaleFor  time.Duration    // how old they may be while the URL cannot be reached; 0 is DefaultStaleFor
 	AllowHTTP bool             // from other hosts than this one, too
 	CAFile    string           // PEM certificates of the authorities to trust for it; "" is those of the system
+	TokenFile string           // holds a token that NewKeysURL's URL wants to see, read for each fetch; "" is none
+	Timeout   time.Duration    // of a fetch; 0 is 10 seconds
 	Now       func() time.Time // nil is time.Now
 }
 
-// KeysURL is the keys of a foreign token server: a JWK set behind a URL. It
+// KeysURL is the keys of a foreign token server: a JWK set behind a URL, which is
+// given or found. It
 // implements KeySet and may be used at once by many, who share one fetch.
 //
 // The set is fetched at first need, when it is older than Refresh, and for a key
 // that is not in it. Keys that are not in the set any more end with the next
 // fetch. If the fetch fails, they stay for StaleFor.
 type KeysURL struct {
-	url     *url.URL
+	locate  func(ctx context.Context) (location, error) // asked before each fetch
 	options KeysURLOptions
 	client  *http.Client
 
@@ -59,6 +61,16 @@ func NewKeysURL(rawURL string, o KeysURLOptions) (*KeysURL, error) {
 	if err != nil {
 		return nil, err
 	}
+	k, err := newKeysURL(o)
+	if err != nil {
+		return nil, err
+	}
+	k.locate = func(context.Context) (location, error) { return location{url: u, tokenFile: o.TokenFile}, nil }
+	return k, nil
+}
+
+// newKeysURL returns keys of which nobody knows yet where they are.
+func newKeysURL(o KeysURLOptions) (*KeysURL, error) {
 	client, err := newClient(o.CAFile)
 	if err != nil {
 		return nil, err
@@ -69,10 +81,13 @@ func NewKeysURL(rawURL string, o KeysURLOptions) (*KeysURL, error) {
 	if o.StaleFor <= 0 {
 		o.StaleFor = DefaultStaleFor
 	}
+	if o.Timeout <= 0 {
+		o.Timeout = fetchTimeout
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &KeysURL{url: u, options: o, client: client}, nil
+	return &KeysURL{options: o, client: client}, nil
 }
 
 // Key returns the key with that ID.

@@ -16,6 +16,10 @@ const (
 
 	maxUser = 255 // bytes of a sub (OpenID Connect Core, section 2)
 
+	// maxClaims bounds the claims of somebody that a token carries along, in bytes of
+	// JSON: there must be room for what it grants, and for base64.
+	maxClaims = 4 << 10
+
 	// backdate is how long before it was issued a token is valid: the clocks of
 	// registries are behind by a bit.
 	backdate = 10 * time.Second
@@ -37,8 +41,11 @@ type body struct {
 
 // ours is the claim "moorgate": what the standard has no claim for.
 type ours struct {
-	Source string   `json:"source"`
-	Groups []string `json:"groups"`
+	Source  string         `json:"source"`
+	Groups  []string       `json:"groups"`
+	Claims  map[string]any `json:"claims,omitzero"` // that the identity has from a token of others
+	Key     string         `json:"key,omitempty"`   // the ID of the key that the token was made from
+	Session *Session       `json:"session,omitempty"`
 }
 
 // Sign returns a token: a JWS in compact form. With chain it carries the
@@ -89,10 +96,30 @@ func (k *Keys) check(c Claims) error {
 		return fmt.Errorf("it has more than %d grants", maxGrants)
 	case life <= 0:
 		return errors.New("it would expire before it is issued")
+	case c.Session != nil && c.Who.IsAnonymous():
+		return errors.New("it would be a session of nobody")
 	case life > k.options.MaxTTL: // its key might be gone before it
 		return fmt.Errorf("it would live for %v, and tokens live for %v at most", life, k.options.MaxTTL)
 	}
+	if err := CheckClaims(c.Who.Claims); err != nil {
+		return err
+	}
 	return checkUser(c.Who.User)
+}
+
+// CheckClaims refuses claims that a token of ours could not carry along.
+func CheckClaims(claims map[string]any) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(claims)
+	switch {
+	case err != nil:
+		return fmt.Errorf("claims: %w", err)
+	case len(text) > maxClaims:
+		return fmt.Errorf("its claims are %d bytes of JSON, more than %d", len(text), maxClaims)
+	}
+	return nil
 }
 
 func (c Claims) body() body {
@@ -111,7 +138,10 @@ func (c Claims) body() body {
 		b.Access[i].Actions = append([]string{}, g.Actions...)
 	}
 	if !c.Who.IsAnonymous() {
-		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...)}
+		b.Ours = &ours{Source: c.Who.Source, Groups: append([]string{}, c.Who.Groups...), Claims: c.Who.Claims, Session: c.Session}
+		if c.Who.With != nil {
+			b.Ours.Key = c.Who.With.ID
+		}
 	}
 	return b
 }

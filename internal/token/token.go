@@ -15,11 +15,18 @@ import (
 type Claims struct {
 	Issuer   string
 	Audience string          // the service that the token is for
-	Who      access.Identity // sub; source and groups in a claim of our own, "moorgate"
+	Who      access.Identity // sub; source, groups and key in a claim of our own, "moorgate"
 	Access   []access.Grant
 	ID       string // jti
 	IssuedAt time.Time
 	Expires  time.Time
+	Session  *Session // nil: it is an ordinary token
+}
+
+// Session marks a token that stands for a login as a whole, and not for what it
+// lists. Only a Verifier of sessions takes it; that one takes nothing else.
+type Session struct {
+	Bound string `json:"bound"` // what must not have changed since; "" for nothing
 }
 
 // Key is a public key that tokens are verified with. Its algorithm is the only

@@ -31,8 +31,11 @@ type Verifier struct {
 
 	// Source is the name of a foreign token server as an identity source. Its
 	// tokens say who asks by sub, and may list "groups". "" is for tokens of our
-	// own, which name source and groups in the claim "moorgate".
+	// own, which name source, groups, other claims and perhaps a key in the claim
+	// "moorgate".
 	Source string
+
+	Sessions bool // it takes sessions, and nothing else
 
 	Leeway time.Duration    // how far the clock of the issuer may be ahead (nbf, iat); exp counts as it is
 	Now    func() time.Time // nil is time.Now
@@ -128,10 +131,10 @@ func (v *Verifier) read(c *claims, all map[string]any) (authn.Token, error) {
 		return authn.Token{}, refused(err)
 	}
 	t := authn.Token{Who: who, Ceiling: ceiling, Expires: c.Expires.Time()}
-	if !now.Before(t.Expires) {
-		return t, fmt.Errorf("%w: it was good until %s", authn.ErrExpired, t.Expires.UTC().Format(time.RFC3339))
+	if v.Sessions {
+		t.Ceiling, t.Bound = nil, boundOf(all)
 	}
-	return t, nil
+	return t, c.expired(now)
 }
 
 func (v *Verifier) checkIssuer(issuer string) error {
@@ -146,6 +149,10 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 	if err := checkUser(sub); err != nil {
 		return access.Identity{}, err
 	}
+	own, isOurs := all["moorgate"].(map[string]any)
+	if _, is := own["session"]; is != v.Sessions {
+		return access.Identity{}, errors.New("sessions and tokens for a service are not the same, and it is the other one")
+	}
 	if sub == "" { // a foreign server vouches for somebody without a name
 		return access.Identity{Source: v.Source}, nil
 	}
@@ -153,13 +160,35 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 		groups, _ := stringList(all["groups"])
 		return access.Identity{User: sub, Source: v.Source, Groups: groups, Claims: all}, nil
 	}
-	own, ok := all["moorgate"].(map[string]any)
 	source, isString := own["source"].(string)
 	groups, isList := stringList(own["groups"])
-	if !ok || !isString || !isList {
+	with, isKey := keyOf(own)
+	if !isOurs || !isString || !isList || !isKey {
 		return access.Identity{}, errors.New(`its claim "moorgate" is missing or malformed`)
 	}
-	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all}, nil
+	if theirs, ok := own["claims"].(map[string]any); ok || v.Sessions {
+		all = theirs // rules ask about the claims that somebody came with
+	}
+	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all, With: with}, nil
+}
+
+// keyOf returns the key that a token of ours was made from; nil if from none. Only its
+// ID is known here, so it allows nothing until somebody looks it up (authn/keys).
+func keyOf(own map[string]any) (*access.Key, bool) {
+	value, there := own["key"]
+	if !there {
+		return nil, true
+	}
+	id, isString := value.(string)
+	return &access.Key{ID: id}, isString && id != ""
+}
+
+// boundOf returns what a session is bound to.
+func boundOf(all map[string]any) string {
+	own, _ := all["moorgate"].(map[string]any)
+	session, _ := own["session"].(map[string]any)
+	bound, _ := session["bound"].(string)
+	return bound
 }
 
 // recall returns a token that was verified before, if it would be verified again:

@@ -51,6 +51,31 @@ func TestATokenOfNobodyIsAnonymous(t *testing.T) {
 	}
 }
 
+// TestATokenMadeFromAKeyNamesIt: by itself it allows nothing.
+func TestATokenMadeFromAKeyNamesIt(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	key, err := access.NewKey("abc", "laptop", false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.claims()
+	c.Who.With = key
+	text := sign(t, r.keys, c, false)
+	for range 2 { // then from memory
+		got := wantGood(t, r.verifier, text)
+		if got.Who.With == nil || got.Who.With.ID != "abc" {
+			t.Fatalf("made with %+v", got.Who.With)
+		}
+		if d := access.SignedIn().Decide(access.Question{Who: got.Who, Scope: access.Scope{Action: access.Pull, Repo: "team/app"}}); d.Allowed {
+			t.Errorf("%+v, though nobody has looked up the key", d)
+		}
+	}
+	if got := wantGood(t, r.verifier, sign(t, r.keys, r.claims(), false)); got.Who.With != nil {
+		t.Errorf("one made without a key has %+v", got.Who.With)
+	}
+}
+
 func TestAForeignServerVouchesForSomebodyWithoutAName(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -108,6 +133,9 @@ func TestClaimsAreChecked(t *testing.T) {
 		"a claim of ours as text":   {map[string]any{"moorgate": "x"}, "moorgate"},
 		"groups that are no list":   {map[string]any{"moorgate": map[string]any{"source": "a", "groups": "b"}}, "moorgate"},
 		"groups that are no texts":  {map[string]any{"moorgate": map[string]any{"source": "a", "groups": []any{1}}}, "moorgate"},
+		"a key that is no text":     {map[string]any{"moorgate": map[string]any{"source": "a", "groups": []any{}, "key": 1}}, "moorgate"},
+		"a key that is null":        {map[string]any{"moorgate": map[string]any{"source": "a", "groups": []any{}, "key": nil}}, "moorgate"},
+		"a key without a name":      {map[string]any{"moorgate": map[string]any{"source": "a", "groups": []any{}, "key": ""}}, "moorgate"},
 		"no source":                 {map[string]any{"moorgate": map[string]any{"groups": []any{}}}, "moorgate"},
 		"access that is text":       {map[string]any{"access": "all"}, "refused"},
 		"access of strange actions": {map[string]any{"access": []any{map[string]any{"type": "repository", "actions": "*"}}}, "refused"},
@@ -271,11 +299,12 @@ func TestForeignTokensSpeakForTheirSource(t *testing.T) {
 	} {
 		p := c.payload() // with a claim "moorgate", which must not count
 		p["project"] = "team/app"
+		p["moorgate"] = map[string]any{"source": "htpasswd", "groups": []string{"dev"}, "key": "abc"}
 		if p["groups"] = test.groups; test.groups == nil {
 			delete(p, "groups")
 		}
 		got := wantGood(t, v, forge(t, map[string]any{"alg": "ES256", "kid": "theirs"}, p, es256(t, own)))
-		if got.Who.User != "alice" || got.Who.Source != "ci" || got.Who.Claims["project"] != "team/app" {
+		if got.Who.User != "alice" || got.Who.Source != "ci" || got.Who.Claims["project"] != "team/app" || got.Who.With != nil {
 			t.Errorf("%s: %+v", name, got.Who)
 		}
 		if diff := cmp.Diff(test.want, got.Who.Groups); diff != "" {

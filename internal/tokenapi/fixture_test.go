@@ -22,6 +22,7 @@ import (
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/refresh"
 	"github.com/moorgate/moorgate/internal/reqctx"
+	"github.com/moorgate/moorgate/internal/session"
 	"github.com/moorgate/moorgate/internal/token"
 	"github.com/moorgate/moorgate/internal/tokenapi"
 )
@@ -40,6 +41,7 @@ type fixture struct {
 	signErr error            // what signing fails with
 	chained bool             // the last token has its chain
 	refresh refreshTokens
+	started sessions
 }
 
 // newFixture returns an endpoint with that policy, for a service with a gate of
@@ -58,7 +60,7 @@ func newFixture(policy *access.Policy) *fixture {
 			q.Scope.Tag = access.SomeTag
 			return p.Decide(q).Allowed
 		},
-		Sign: f.sign, Refresh: &f.refresh, Issuer: `the "test" issuer`,
+		Sign: f.sign, Refresh: &f.refresh, Sessions: &f.started, Issuer: `the "test" issuer`,
 		Services: map[string]tokenapi.Service{"moorgate": {Gate: true}, "registry": {Chain: true}},
 		TTL:      5 * time.Minute, Audit: record,
 		Log: slog.New(slog.NewTextHandler(&f.log, nil)),
@@ -76,6 +78,8 @@ func (f *fixture) VerifyPassword(_ context.Context, user, password string) (acce
 		return access.Identity{}, err
 	case user == "nobody":
 		return access.Identity{}, authn.ErrNoMatch
+	case password == "session of "+user: // which a source of sessions takes
+		return identity(user), nil
 	case password != user+"'s password":
 		return access.Identity{}, authn.ErrWrongPassword
 	default:
@@ -83,7 +87,11 @@ func (f *fixture) VerifyPassword(_ context.Context, user, password string) (acce
 	}
 }
 
+// identity is who a user is. "job" is known by a token of others, with claims.
 func identity(user string) access.Identity {
+	if user == "job" {
+		return access.Identity{User: user, Source: "ci", Claims: map[string]any{"ref": "main"}}
+	}
 	return access.Identity{User: user, Groups: []string{"people"}, Source: "test"}
 }
 
@@ -120,6 +128,24 @@ func (t *refreshTokens) Redeem(_ context.Context, text, service string) (access.
 	return identity(user), t.err
 }
 
+func (t *refreshTokens) End(_ context.Context, text string) error {
+	delete(t.tokens, text)
+	return t.err
+}
+
+// sessions is a maker of sessions of one hour; what begins with "session" is one.
+type sessions struct {
+	err error
+	who access.Identity // of the last one
+}
+
+func (s *sessions) Issue(_ context.Context, who access.Identity) (session.Session, error) {
+	s.who = who
+	return session.Session{Token: "session of " + who.User, Expires: now.UTC().Truncate(time.Second).Add(time.Hour)}, s.err
+}
+
+func (*sessions) Recognizes(_, password string) bool { return strings.HasPrefix(password, "session") }
+
 // get sends a GET with that query, signed in as user; "" for nobody.
 func (f *fixture) get(t *testing.T, query, user string) *httptest.ResponseRecorder {
 	t.Helper()
@@ -138,9 +164,11 @@ func (f *fixture) post(t *testing.T, form string) *httptest.ResponseRecorder {
 	return f.do(r)
 }
 
-func (f *fixture) do(r *http.Request) *httptest.ResponseRecorder {
+func (f *fixture) do(r *http.Request) *httptest.ResponseRecorder { return f.doWith(r, f.ServeHTTP) }
+
+func (f *fixture) doWith(r *http.Request, handler http.HandlerFunc) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	f.ServeHTTP(w, r.WithContext(reqctx.WithClient(reqctx.WithID(r.Context(), "REQUEST-ID"), f.client)))
+	handler(w, r.WithContext(reqctx.WithClient(reqctx.WithID(r.Context(), "REQUEST-ID"), f.client)))
 	return w
 }
 

@@ -43,6 +43,21 @@ func TestTokenOfAUser(t *testing.T) {
 	}
 }
 
+// The rules are asked again behind a gate of ours, about the claims that the job came
+// with. What others do with a token is not about them.
+func TestClaimsOfAJobGoToAGateOnly(t *testing.T) {
+	t.Parallel()
+	f := newFixture(access.SignedIn())
+	a := ok(t, f.get(t, "service=moorgate", "job"))
+	if diff := cmp.Diff(identity("job"), a.claims.Who); diff != "" {
+		t.Error(diff)
+	}
+	a = ok(t, f.get(t, "service=registry", "job"))
+	if a.claims.Who.User != "job" || a.claims.Who.Claims != nil {
+		t.Errorf("the token for a registry of others is about %+v", a.claims.Who)
+	}
+}
+
 func TestTokenOfNobody(t *testing.T) {
 	t.Parallel()
 	f := newFixture(compile(t, access.Rule{Who: []string{"anonymous"}, May: []string{"pull"}, Repos: []string{"public/**"}}))
@@ -319,3 +334,5 @@ func TestTheAccessLogNamesWhoGotAToken(t *testing.T) {
 		}
 	}
 }
+
+func (m meddler) End(ctx context.Context, token string) error { return m.f.refresh.End(ctx, token) }

@@ -25,7 +25,9 @@ type issued struct {
 	token    string
 	refresh  string // "" for none
 	issuedAt time.Time
+	life     time.Duration
 	access   []access.Grant
+	account  string // whose session it is; "" for other tokens
 }
 
 // identify returns who is asking.
@@ -82,14 +84,14 @@ func cannotRefresh(err error) error {
 func (a *API) issue(r *http.Request, q *request, who access.Identity) (*issued, error) {
 	client := reqctx.ClientOf(r.Context())
 	if !who.IsAnonymous() && !client.Private { // a token is a secret as well
-		return nil, oci.Errorf(oci.Denied, "this connection can be read by others, so no token is sent over it: use https")
+		return nil, errReadable()
 	}
 	now := a.Now().UTC()
 	p := &petition{
 		api: a, ctx: r.Context(), policy: a.Policy(), gate: a.Services[q.service].Gate, who: who,
 		at: access.Circumstances{Client: client.Addr, TLS: client.TLS, Agent: r.UserAgent(), Time: now},
 	}
-	t := &issued{issuedAt: now.Truncate(time.Second), access: p.grants(q.scopes)}
+	t := &issued{issuedAt: now.Truncate(time.Second), life: a.TTL, access: p.grants(q.scopes)}
 	if text, err := json.Marshal(t.access); err != nil || len(text) > maxAccess {
 		return nil, &oauthError{"invalid_scope", badRequest("the token would be too long for clients to send: ask for fewer scopes").Because(err)}
 	}
@@ -101,7 +103,14 @@ func (a *API) issue(r *http.Request, q *request, who access.Identity) (*issued, 
 	return t, err
 }
 
+func errReadable() error {
+	return oci.Errorf(oci.Denied, "this connection can be read by others, so no token is sent over it: use https")
+}
+
 func (a *API) sign(q *request, t *issued, who access.Identity) (string, error) {
+	if !a.Services[q.service].Gate { // others ask no rules of ours about them
+		who.Claims = nil
+	}
 	signed, err := a.Sign(token.Claims{
 		Issuer: a.Issuer, Audience: q.service, Who: who, Access: t.access,
 		ID: a.NewID(), IssuedAt: t.issuedAt, Expires: t.issuedAt.Add(a.TTL),
@@ -118,7 +127,7 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 	if q.grantType == refreshGrant {
 		return q.refresh, nil
 	}
-	if !q.offline || a.Refresh == nil || who.IsAnonymous() {
+	if !q.offline || a.Refresh == nil || who.IsAnonymous() || a.withSession(r, q) {
 		return "", nil
 	}
 	text, err := a.Refresh.Issue(r.Context(), who, q.service, q.client)
@@ -128,13 +137,7 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 	case err != nil:
 		return "", cannotRefresh(err)
 	}
-	// The token is bound to the password of this moment. Was that the one that
-	// the client knows?
-	again, err := a.identify(r, q)
-	if err == nil && again.Key() != who.Key() {
-		err = oci.Errorf(oci.Unauthorized, "the user has changed meanwhile: log in again")
-	}
-	if err != nil {
+	if err := a.identifyAgain(r, q, who); err != nil {
 		return "", err
 	}
 	a.Audit(r.Context(), audit.Record{
@@ -142,4 +145,14 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 		Operation: "token-issue", Outcome: audit.Done, Detail: "refresh token for the service " + q.service,
 	})
 	return text, nil
+}
+
+// identifyAgain is for what is bound to the password of this moment: was that the one
+// that the client knows?
+func (a *API) identifyAgain(r *http.Request, q *request, who access.Identity) error {
+	again, err := a.identify(r, q)
+	if err == nil && again.Key() != who.Key() {
+		err = oci.Errorf(oci.Unauthorized, "the user has changed meanwhile: log in again")
+	}
+	return err
 }

@@ -22,13 +22,14 @@ type tokenBody struct {
 	IssuedAt     string  `json:"issued_at"`  // RFC 3339, UTC
 	Scope        *string `json:"scope,omitempty"`
 	RefreshToken string  `json:"refresh_token,omitempty"`
+	Account      string  `json:"account,omitempty"` // the user of a session: the name to send with it
 }
 
 func (a *API) reply(w http.ResponseWriter, r *http.Request, t *issued) {
 	body := tokenBody{
 		Token: t.token, AccessToken: t.token, TokenType: "Bearer",
-		ExpiresIn: int64(a.TTL / time.Second), IssuedAt: t.issuedAt.Format(time.RFC3339),
-		RefreshToken: t.refresh,
+		ExpiresIn: int64(t.life / time.Second), IssuedAt: t.issuedAt.Format(time.RFC3339),
+		RefreshToken: t.refresh, Account: t.account,
 	}
 	if r.Method == http.MethodPost { // required there, even if it is empty
 		scope := scopeText(t.access)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/session"
 )
 
 // Bounds of a request, in bytes.
@@ -34,7 +35,7 @@ type request struct {
 	password  string
 	refresh   string // with refreshGrant
 
-	service string // a key of API.Services
+	service string // a key of API.Services, or session.Audience with POST
 	client  string // client_id, as the client calls itself
 	offline bool   // it wants a refresh token
 	scopes  []access.Grant
@@ -121,6 +122,9 @@ func (a *API) fill(q *request, p url.Values) error {
 	}
 	if q.service == "" && len(a.Services) == 1 {
 		q.service = slices.Collect(maps.Keys(a.Services))[0]
+	}
+	if q.service == session.Audience {
+		return a.checkSession(q, p)
 	}
 	if _, ok := a.Services[q.service]; !ok {
 		return badRequest("this server gives out no tokens for the service %q: its name must be the same in the registry's configuration and in this server's", q.service)

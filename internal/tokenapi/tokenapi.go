@@ -17,6 +17,7 @@ import (
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/session"
 	"github.com/moorgate/moorgate/internal/token"
 	"github.com/moorgate/moorgate/internal/wire"
 )
@@ -32,8 +33,9 @@ type API struct {
 	Some func(*access.Policy, access.Question) bool
 
 	// Sign returns the signed token; with chain it carries x5c.
-	Sign    func(c token.Claims, chain bool) (string, error)
-	Refresh Refresh // nil: no refresh tokens
+	Sign     func(c token.Claims, chain bool) (string, error)
+	Refresh  Refresh  // nil: no refresh tokens
+	Sessions Sessions // nil: no sessions
 
 	Issuer   string             // iss; also the realm in which passwords are asked for
 	Services map[string]Service // by name: aud
@@ -65,14 +67,27 @@ type Refresh interface {
 	//
 	// Errors: refresh.ErrInvalid; others say nothing about the token.
 	Redeem(ctx context.Context, token, service string) (access.Identity, error)
+
+	// End ends a token at once. One that is not valid has ended already.
+	End(ctx context.Context, token string) error
+}
+
+// Sessions makes sessions. Package session says more.
+type Sessions interface {
+	// Issue returns a session of a user who has just signed in. It is bound to the
+	// password that they have now.
+	//
+	// Errors: authn.ErrExpired: what they signed in with has ended meanwhile.
+	Issue(ctx context.Context, who access.Identity) (session.Session, error)
+
+	// Recognizes reports whether a password is a session, or another token of ours.
+	Recognizes(user, password string) bool
 }
 
 // ServeHTTP answers a request for a token. HEAD is refused: no client asks so,
 // and a token that nobody can read need not be made.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store") // RFC 6749, section 5.1
-	h.Set("Pragma", "no-cache")
+	noStore(w)
 	q, err := a.parse(w, r)
 	if err != nil {
 		a.refuse(w, r, err)
@@ -86,12 +101,23 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !who.IsAnonymous() {
 		wire.Annotate(w, "user", who.User)
 	}
-	t, err := a.issue(r, q, who)
+	issue := a.issue
+	if q.service == session.Audience {
+		issue = a.startSession
+	}
+	t, err := issue(r, q, who)
 	if err != nil {
 		a.refuse(w, r, err)
 		return
 	}
 	a.reply(w, r, t)
+}
+
+// noStore keeps an answer out of caches (RFC 6749, section 5.1).
+func noStore(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
 }
 
 // parse reads a request by its method.

@@ -1,5 +1,5 @@
-// Package authntest is the contracts of authn.Password, authn.Directory and
-// authn.Presence as test suites.
+// Package authntest is the contracts of authn.Password, Bearer, Presence and Directory
+// as test suites.
 package authntest
 
 import (

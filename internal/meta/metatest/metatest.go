@@ -20,7 +20,7 @@ import (
 // closed when the test t ends; a test may have closed it before.
 func Run(t *testing.T, open func(t testing.TB) meta.Store) {
 	for _, test := range slices.Concat(repositoryTests(), blobTests(), reviewTests(), manifestTests(), referrersTests(),
-		tagTests(), usingTests(), uploadTests(), refreshTokenTests(), transactionTests(), concurrencyTests(), lockTests()) {
+		tagTests(), usingTests(), uploadTests(), refreshTokenTests(), keyTests(), transactionTests(), concurrencyTests(), lockTests()) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t, open(t))

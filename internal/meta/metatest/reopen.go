@@ -19,11 +19,11 @@ func Reopen(t *testing.T, open func(t testing.TB) meta.Store) {
 		Repositories: []string{"app"}, Tags: []string{"v1"},
 		Manifest: m, Tag: meta.Tag{Name: "v1", Digest: m.Digest, SetAt: now(), SetBy: "alice"},
 		BlobSize: 9, Upload: upload("u"), Relaxed: upload("relaxed"),
-		Token: token("t"), Reviews: []meta.Review{review("gone", time.Hour)}, Using: []string{"v1"},
+		Token: token("t"), Key: key("k"), Reviews: []meta.Review{review("gone", time.Hour)}, Using: []string{"v1"},
 	}
 	s := open(t)
 	update(t, s, func(tx meta.Tx) error {
-		return errors.Join(naming(tx, "app", m, of(digest(1)), nil, "v1"), saveTokens(token("t"))(tx), tx.LinkBlob("app", digest(1), 9, now()), saveReviews(review("gone", time.Hour))(tx), save(upload("u"))(tx))
+		return errors.Join(naming(tx, "app", m, of(digest(1)), nil, "v1"), saveTokens(token("t"))(tx), saveKeys(key("k"))(tx), tx.LinkBlob("app", digest(1), 9, now()), saveReviews(review("gone", time.Hour))(tx), save(upload("u"))(tx))
 	})
 	if err := s.UpdateRelaxed(t.Context(), save(upload("relaxed"))); err != nil {
 		t.Fatal(err)
@@ -54,12 +54,13 @@ type contents struct {
 	BlobSize           int64
 	Upload, Relaxed    meta.Upload
 	Token              meta.RefreshToken
+	Key                meta.Key
 	Using              []string
 	Reviews            []meta.Review
 }
 
 func read(tx meta.Tx) (c contents, err error) {
-	var errs [10]error
+	var errs [11]error
 	c.Repositories, errs[0] = tx.Catalog("", 10)
 	c.Tags, errs[1] = tx.TagNames("app", "", 10)
 	c.Manifest, errs[2] = tx.ManifestByTag("app", "v1")
@@ -70,5 +71,6 @@ func read(tx meta.Tx) (c contents, err error) {
 	c.Token, errs[7] = tx.RefreshToken("t")
 	c.Using, errs[8] = tx.TagsUsing("app", digest(1))
 	c.Reviews, errs[9] = due(later(time.Hour))(tx)
+	c.Key, errs[10] = tx.Key("k")
 	return c, errors.Join(errs[:]...)
 }

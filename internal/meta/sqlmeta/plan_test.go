@@ -49,6 +49,12 @@ func TestSQLitePlans(t *testing.T) {
 		"of a user":         selectRefreshesOfUser,
 		"CountRefresh":      countRefreshes,
 		"DeleteExpired":     deleteExpiredRefreshes,
+		"Key":               selectKey,
+		"DeleteKey":         deleteKey,
+		"keys":              selectKeys,
+		"keys of an owner":  selectKeysOf,
+		"NoteKeyUse":        noteKeyUse,
+		"expired keys":      deleteExpiredKeys,
 	} {
 		plan := sqlitePlan(t, s, query)
 		if strings.Contains(plan, "SCAN") || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "SEARCH") {

@@ -1,0 +1,71 @@
+package authn
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/moorgate/moorgate/internal/access"
+)
+
+// Remembered returns d with a memory, for those who ask it on each request: who was
+// there is taken for there, in the same groups, until ttl is over. Who was not, and
+// what could not be told, is never remembered. Many who ask about one user at once
+// ask d once. Without a ttl it is d itself.
+func Remembered(d Directory, ttl time.Duration) Directory {
+	return remembered(d, ttl, nil)
+}
+
+// remembered is Remembered with a clock; nil is the clock of the machine.
+func remembered(d Directory, ttl time.Duration, clock otter.Clock) Directory {
+	if ttl <= 0 {
+		return d
+	}
+	return &directoryMemory{next: d, seen: otter.Must(&otter.Options[person, sighting]{
+		MaximumSize:      DefaultCacheEntries,
+		ExpiryCalculator: otter.ExpiryWriting[person, sighting](ttl),
+		Clock:            clock,
+	})}
+}
+
+type directoryMemory struct {
+	next    Directory
+	seen    *otter.Cache[person, sighting]
+	flights singleflight.Group
+}
+
+// person is a user of a source.
+type person struct{ source, user string }
+
+// sighting is what a directory said of somebody.
+type sighting struct {
+	who   access.Identity
+	stamp string
+}
+
+func (m *directoryMemory) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
+	p := person{source, user}
+	if s, ok := m.seen.GetIfPresent(p); ok {
+		return s.who, s.stamp, nil
+	}
+	flight := m.flights.DoChan(fmt.Sprintf("%d %s %s", len(source), source, user), func() (any, error) {
+		// Others wait for the answer too: it is not to end with the first request.
+		who, stamp, err := m.next.Lookup(context.WithoutCancel(ctx), source, user)
+		if err != nil {
+			return sighting{}, err
+		}
+		s := sighting{who, stamp}
+		m.seen.Set(p, s)
+		return s, nil
+	})
+	select {
+	case <-ctx.Done():
+		return access.Identity{}, "", ctx.Err()
+	case r := <-flight:
+		s, _ := r.Val.(sighting)
+		return s.who, s.stamp, r.Err
+	}
+}

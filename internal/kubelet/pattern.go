@@ -1,0 +1,53 @@
+package kubelet
+
+import (
+	"fmt"
+	"net"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// Pattern is a registry, or several, in the form of matchImages of the kubelet, without
+// a path: each "*" stands for one part of a domain or some of it, and the port must be
+// the same.
+type Pattern struct {
+	parts []string // of the domain
+	port  string   // "" for none
+}
+
+// patternForm is what a pattern looks like.
+var patternForm = regexp.MustCompile(`^[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?(:[0-9]{1,5})?$`)
+
+// ParsePattern reads a pattern, such as registry.example.com:5043 or *.example.com.
+func ParsePattern(text string) (Pattern, error) {
+	if !patternForm.MatchString(text) || strings.Contains(text, "..") {
+		return Pattern{}, fmt.Errorf("%q is not a registry such as registry.example.com:5043 or *.example.com", text)
+	}
+	if strings.Trim(text, "*.") == "" {
+		return Pattern{}, fmt.Errorf("%q is every registry, and each would get the credentials: name yours", text)
+	}
+	host, port := split(text)
+	return Pattern{parts: strings.Split(host, "."), port: port}, nil
+}
+
+func split(address string) (host, port string) {
+	if h, p, err := net.SplitHostPort(address); err == nil {
+		return h, p
+	}
+	return address, ""
+}
+
+func (p Pattern) matches(address string) bool {
+	host, port := split(address)
+	parts := strings.Split(host, ".")
+	if port != p.port || len(parts) != len(p.parts) {
+		return false
+	}
+	for i, part := range parts {
+		if ok, err := path.Match(p.parts[i], part); err != nil || !ok {
+			return false
+		}
+	}
+	return true
+}

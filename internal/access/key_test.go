@@ -78,3 +78,33 @@ func TestKeysBesideOtherPolicies(t *testing.T) {
 		}
 	}
 }
+
+// FuzzNewKey: whatever is written, it is either understood or complained about, and
+// nothing is allowed that no rule and no entry allows.
+func FuzzNewKey(f *testing.F) {
+	f.Add("ci", "pull,push:team/app", "admin")
+	f.Add("a b", "*:**", "pull:${user}/[a-z]{b,c}")
+	f.Add("", "pull:a:b", ":")
+	f.Add("x\n", ",:,", "push:{a,b")
+	f.Fuzz(func(t *testing.T, name, one, two string) {
+		for _, robot := range []bool{false, true} {
+			k, err := access.NewKey("id", name, robot, []string{one, two})
+			if (k == nil) != (err != nil) {
+				t.Fatalf("%+v, %v", k, err)
+			}
+			if err != nil {
+				continue
+			}
+			who := access.Identity{User: "x", Source: "s", With: k}
+			for _, s := range []access.Scope{{Action: access.Admin}, {Action: access.Pull, Repo: "team/app"}, {Action: access.List}} {
+				d := access.SignedIn().Decide(access.Question{Who: who, Scope: s})
+				if d.Rule == "" || strings.ContainsAny(d.Rule, "\n\r") {
+					t.Errorf("rule %q", d.Rule)
+				}
+				if named := strings.Contains(one+two, "admin"); s.Action == access.Admin && d.Allowed && !named {
+					t.Errorf("%q and %q administer", one, two)
+				}
+			}
+		}
+	})
+}

@@ -47,8 +47,8 @@ func (s *Server) openLogin(e *entrance, store meta.Store) (*firstUser, error) {
 		ss.add(l.Source(), one)
 	}
 	e.keys = s.openAccessKeys(ss, store)
-	e.desk.Passwords = authn.Chain(append([]authn.Password{s.metrics.Password(access.RobotSource, e.keys)}, ss.passwords...)...)
-	e.users = authn.Directories(ss.directories...)
+	ss.add(access.RobotSource, source{password: e.keys}) // it knows its own, so its place means nothing
+	e.desk.Passwords, e.users = authn.Chain(ss.passwords...), authn.Directories(ss.directories...)
 	if len(ss.presences) > 0 {
 		e.desk.Presence = authn.Presences(ss.presences...)
 	}

@@ -22,7 +22,7 @@ type source struct {
 	bearer    authn.Bearer    // takes tokens
 	presence  authn.Presence  // knows people by how they come
 	directory authn.Directory // knows later whether they are still there
-	prober    authn.Prober    // can be tried; never nil
+	prober    authn.Prober    // can be tried; never nil for what is configured
 
 	// remember is how long it counts for a key that its owner was there. It is for
 	// directories that are slow to ask; 0 asks at each use of the key.

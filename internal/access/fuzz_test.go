@@ -43,6 +43,7 @@ func agrees(t *testing.T, data []byte) {
 	if policy == nil {
 		t.Fatalf("rules of the test are wrong: %+v", mistakes)
 	}
+	k := d.key(t)
 	for range 40 {
 		q := d.question()
 		allowed, number := naive(rules, q)
@@ -50,7 +51,7 @@ func agrees(t *testing.T, data []byte) {
 		if number > 0 {
 			want = "rule " + strconv.Itoa(number) + ":"
 		}
-		d.withKey(t, policy, rules, q, access.Decision{Allowed: allowed, Rule: want})
+		k.agrees(t, policy, rules, q, allowed)
 		if got := policy.Decide(q); got.Allowed != allowed || !strings.HasPrefix(got.Rule, want) {
 			t.Fatalf("%+v\n%+v\nanswer: %+v, want %v by %s", rules, q, got, allowed, want)
 		}
@@ -70,41 +71,63 @@ func agrees(t *testing.T, data []byte) {
 	}
 }
 
-// withKey asks the same for somebody who comes with a key, and for a robot.
-func (d *dice) withKey(t *testing.T, policy *access.Policy, rules access.Rules, q access.Question, owner access.Decision) {
+// naiveKey is a key and what it was made of: entries of actions and a glob.
+type naiveKey struct {
+	*access.Key
+	may   []string
+	names [][]string
+	globs []string
+}
+
+func (d *dice) key(t *testing.T) naiveKey {
+	t.Helper()
+	var k naiveKey
+	for i := range 1 + d.roll(2) {
+		k.names = append(k.names, some(d, 1, []string{"pull", "push", "overwrite", "delete", "list", "admin", "*"}))
+		k.globs = append(k.globs, pick(d, []string{"**", "*", "a", "a/b", "a/**", "${user}/**", "ci-${user}/b", "[ab]/?", "a{,b}/**"}))
+		k.may = append(k.may, strings.Join(k.names[i], ",")+":"+k.globs[i])
+	}
+	var err error
+	if k.Key, err = access.NewKey("id", "k", d.roll(2) == 0, k.may); err != nil {
+		t.Fatalf("%q: %v", k.may, err)
+	}
+	return k
+}
+
+// agrees asks q for somebody who comes with the key, and for whom the rules alone would
+// say owner, or for a robot.
+func (k naiveKey) agrees(t *testing.T, policy *access.Policy, rules access.Rules, q access.Question, owner bool) {
 	t.Helper()
 	if q.Who.User == "" {
 		return
 	}
-	var may []string
-	var covers bool
-	for range 1 + d.roll(2) {
-		names := some(d, 1, []string{"pull", "push", "overwrite", "delete", "list", "admin", "*"})
-		glob := pick(d, []string{"**", "*", "a", "a/b", "a/**", "${user}/**", "ci-${user}/b", "[ab]/?", "a{,b}/**"})
-		may = append(may, strings.Join(names, ",")+":"+glob)
-		covers = covers || naiveKey(names, glob, q)
-	}
-	robot := d.roll(2) == 0
-	key, err := access.NewKey("id", "k", robot, may)
-	if err != nil {
-		t.Fatalf("%q: %v", may, err)
-	}
-	if q.Who.With = key; robot {
+	if k.Robot {
 		q.Who.Groups = nil
-		owner = access.Decision{Allowed: !naiveDenies(rules, q)}
+		owner = !naiveDenies(rules, q)
 	}
-	if got := policy.Decide(q); got.Allowed != (owner.Allowed && covers) {
-		t.Fatalf("%+v\n%+v\nmay %q, robot %v\nanswer: %+v, want %v", rules, q, may, robot, got, owner.Allowed && covers)
+	q.Who.With = k.Key
+	want := owner && k.covers(q)
+	if got := policy.Decide(q); got.Allowed != want {
+		t.Fatalf("%+v\n%+v\nmay %q, robot %v\nanswer: %+v, want %v", rules, q, k.may, k.Robot, got, want)
 	}
-	without := q
-	without.Who.With = &access.Key{ID: "id", Robot: robot}
-	if got := policy.Decide(without); got.Allowed {
+	q.Who.With = &access.Key{ID: "id", Robot: k.Robot}
+	if got := policy.Decide(q); got.Allowed {
 		t.Fatalf("%+v\n%+v\na key that is not known allows it: %+v", rules, q, got)
 	}
 }
 
-// naiveKey reports whether an entry of a key covers q. "*" is not admin.
-func naiveKey(names []string, glob string, q access.Question) bool {
+// covers reports whether an entry of the key covers q.
+func (k naiveKey) covers(q access.Question) bool {
+	for i, names := range k.names {
+		if naiveCovers(names, k.globs[i], q) {
+			return true
+		}
+	}
+	return false
+}
+
+// naiveCovers reports whether an entry of a key covers q. "*" is not admin.
+func naiveCovers(names []string, glob string, q access.Question) bool {
 	if q.Scope.Repo != "" && oci.CheckRepository(q.Scope.Repo) != nil {
 		return false
 	}

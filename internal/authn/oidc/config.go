@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -118,7 +119,7 @@ func compile(c Config) (*mapping, map[string]error) {
 		mistakes["groups"] = err
 	}
 	if c.Require == "" {
-		mistakes["require"] = fmt.Errorf(`say which tokens of this issuer are taken, such as claims.repository_owner == "acme", or "true" for all`)
+		mistakes["require"] = errors.New(`say which tokens of this issuer are taken, such as claims.repository_owner == "acme", or "true" for all`)
 		return m, mistakes
 	}
 	m.require, err = access.CompileClaims[bool](c.Require)

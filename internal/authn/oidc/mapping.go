@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -110,6 +109,3 @@ func shown(text string) string {
 	}
 	return strconv.QuoteToASCII(text)
 }
-
-// errNoKeys says that an issuer is of no use.
-var errNoKeys = errors.New("none of its keys can verify tokens")

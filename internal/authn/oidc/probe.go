@@ -17,7 +17,7 @@ func (s *Source) Probe(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if sight.Count == 0 {
-		return "", fmt.Errorf("%s: %w", sight.URL, errNoKeys)
+		return "", fmt.Errorf("%s: none of its keys can verify tokens", sight.URL)
 	}
 	if sight.Ahead.Abs() > max(s.cfg.Leeway, minSkew) {
 		return "", fmt.Errorf("%s: its clock is %s ours, so that tokens will be refused: set the clocks", sight.URL, skew(sight.Ahead))

@@ -22,10 +22,11 @@ func TestCredentialHelper(t *testing.T) {
 	t.Parallel()
 	engine := startEngine(t)
 	t.Run("docker", func(t *testing.T) { helperDocker(t, engine, startRegistry(t)) })
-	t.Run("docker, of two at once", func(t *testing.T) { helperAtOnce(t, engine, startRegistry(t)) })
-	t.Run("docker, where anybody may pull", func(t *testing.T) { helperPublic(t, engine) })
+	t.Run("docker, several at once", func(t *testing.T) { helperAtOnce(t, engine, startRegistry(t)) })
+	t.Run("docker where anybody may pull", func(t *testing.T) { helperPublic(t, engine) })
 	t.Run("skopeo", func(t *testing.T) { helperSkopeo(t, startRegistry(t)) })
 	t.Run("podman", func(t *testing.T) { helperPodman(t, startRegistry(t)) })
+	t.Run("a key", helperKey)
 	t.Run("a registry of others", helperDelegated)
 	t.Run("a person at an identity provider", helperPerson)
 }
@@ -185,7 +186,7 @@ func startConfigured(t *testing.T, config string) *registry {
 	cert, key := writeCertificates(t, dir)
 	file := filepath.Join(dir, "moorgate.yaml")
 	if !strings.Contains(config, "login:") {
-		config += fmt.Sprintf("login: [{htpasswd: {file: %s}}]\n", p.write(t, dir))
+		config += fmt.Sprintf("login: [{htpasswd: {file: %q}}]\n", p.write(t, dir))
 	}
 	writeFile(t, file, config)
 	reg.Server = testserver.Start(t, "--config", file, "--tls-cert", cert, "--tls-key", key)
@@ -232,6 +233,30 @@ func helperPodman(t *testing.T, reg *registry) {
 	m.run(t, "podman pull $REG/team/app:v1")
 	m.run(t, "podman logout $REG")
 	m.refused(t, "unauthorized", "podman pull $REG/team/app:v1")
+}
+
+// helperKey keeps a key, which gets no refresh token: clients still see sessions only,
+// and these end when the key is revoked.
+func helperKey(t *testing.T) {
+	reg := startRegistry(t)
+	m := reg.machine(t)
+	installHelper(t, m)
+	trustForContainers(t, m, reg)
+	images := newLayout(t)
+	images.tag(t, images.image(t, "amd64", "hello from a key\n"), "v1")
+	m.vars["OCI"], m.vars["DATA"] = images.dir, reg.DataDir
+	m.env = append(m.env, "REGISTRY_AUTH_FILE="+m.write(t, "auth.json", helperConfig(reg.Addr)))
+	key := m.run(t, "moorgate key create --data $DATA --name ci --may pull,push:team/app --expires 1d")
+	m.runWith(t, key, "skopeo login --username ci --password-stdin $REG")
+	m.run(t, "skopeo copy oci:$OCI:v1 docker://$REG/team/app:v1")
+	m.refused(t, "name unknown", "skopeo copy oci:$OCI:v1 docker://$REG/team/other:v1")
+	if got := m.runWith(t, reg.Addr, "$HELPER get"); strings.Contains(got, key) || !strings.Contains(got, `"Username":"ci"`) {
+		t.Errorf("the client gets %s", got)
+	}
+	m.run(t, "moorgate key revoke --data $DATA ci")
+	m.refused(t, "unauthorized", "skopeo inspect docker://$REG/team/app:v1")
+	expire(t, m, reg.Addr)
+	m.refusedWith(t, reg.Addr, "sign in again", "$HELPER get")
 }
 
 // helperDelegated signs in to a registry of others that trusts a token server of ours:

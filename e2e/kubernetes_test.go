@@ -45,6 +45,9 @@ access:
 		m.run(t, "skopeo copy --dest-creds $CREDS oci:$OCI:v1 docker://$REG/$REPO/app:v1")
 	}
 
+	m.vars["DATA"] = reg.DataDir
+	key := m.run(t, "moorgate key create --data $DATA --name cluster --may pull:** --expires 1d")
+
 	t.Run("service account tokens", func(t *testing.T) {
 		token := cluster.Token(t, map[string]any{
 			"sub": "system:serviceaccount:team:app", "aud": []string{"registry.example.com"},
@@ -57,17 +60,17 @@ access:
 		reg.sawRequest(t, "user=system:serviceaccount:team:app", "path=/v2/team/app/manifests/v1")
 	})
 	t.Run("a key", func(t *testing.T) {
-		m.vars["KEY"] = m.write(t, "node.key", reg.password+"\n")
-		m.vars["CREDS"] = kubeletCredentials(t, m, "moorgate kubelet-credentials --registry $REG --user alice --key-file $KEY", nil)
+		m.vars["KEY"] = m.write(t, "node.key", key+"\n")
+		m.vars["CREDS"] = kubeletCredentials(t, m, "moorgate kubelet-credentials --registry $REG --user cluster --key-file $KEY", nil)
 		m.run(t, "skopeo inspect --creds $CREDS docker://$REG/other/app:v1")
 		m.run(t, "chmod 644 $KEY")
-		m.refused(t, "others can read the key", "moorgate kubelet-credentials --registry $REG --user alice --key-file $KEY")
+		m.refused(t, "others can read the key", "moorgate kubelet-credentials --registry $REG --user cluster --key-file $KEY")
 	})
 	t.Run("imagePullSecrets", func(t *testing.T) {
 		// What "kubectl create secret docker-registry" puts into .dockerconfigjson.
 		secret, err := json.Marshal(map[string]any{"auths": map[string]any{reg.Addr: map[string]string{
-			"username": "alice", "password": reg.password,
-			"auth": base64.StdEncoding.EncodeToString([]byte("alice:" + reg.password)),
+			"username": "cluster", "password": key,
+			"auth": base64.StdEncoding.EncodeToString([]byte("cluster:" + key)),
 		}}})
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,9 @@ var recipes = map[string]string{
 	"compose.md":        "hello from behind the gate",
 	"delegated-auth.md": "Login Succeeded",
 	"anonymous-read.md": "hello from behind the gate",
+
+	"credential-helper.md": "Login Succeeded",
+	"kubernetes.md":        `"username":"cluster-east"`,
 }
 
 // TestRecipes types each page of docs/recipes on a machine with a Docker engine

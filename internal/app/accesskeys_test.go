@@ -383,6 +383,14 @@ func TestKeysStayHere(t *testing.T) {
 	if got := seen.Load().(string); got != "" {
 		t.Errorf("a key as a token: the upstream got %q", got)
 	}
+	// Nor does it get sessions: whoever has one is let in here.
+	session := k.c.startSession(t, http.StatusOK, "grant_type", "password", "username", "alice", "password", "the password of alice").Token
+	for name, headers := range map[string][]string{"as a token": {"Authorization", "Bearer " + session}, "as a password": nil} {
+		k.c.as("alice", session).want(t, http.StatusOK, http.MethodGet, "/v2/team/app/manifests/v1", nil, headers...)
+		if got := seen.Load().(string); got != "" {
+			t.Errorf("a session %s: the upstream got %q", name, got)
+		}
+	}
 }
 
 // TestKeysOutliveACrash: what was made is there, what was revoked is not.

@@ -19,7 +19,8 @@ func TestLoginPages(t *testing.T) {
 	if err != nil || len(pages) < 2 {
 		t.Fatalf("pages %q, %v", pages, err)
 	}
-	for _, page := range append(pages, "../../docs/audit.md") {
+	pages = append(pages, "../../docs/audit.md", "../../docs/recipes/credential-helper.md", "../../docs/recipes/kubernetes.md")
+	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)

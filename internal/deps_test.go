@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"meta/postgrestest": {},
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
+	"authn/program":     {"authn"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
 	"authn/program":     {"authn"},
+	"authn/programtest": {"certs"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -80,6 +81,9 @@ var mayImport = map[string][]string{
 	},
 	"cmd/moorgate": {"app", "loglines"},
 
+	// Samples for others, which know nothing of us.
+	"examples/login-program": {},
+
 	// For tests.
 	"internal":   {},
 	"testserver": {},
@@ -102,9 +106,9 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "bench", "torture/client", "torture/world",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "examples/login-program", "bench", "torture/client", "torture/world",
 	},
-	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest"},
+	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest", "authn/programtest"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -57,6 +57,7 @@ var mayImport = map[string][]string{
 	"authn/ldap":        {"authn"},
 	"authn/ldaptest":    {"certs"},
 	"authn/program":     {"authn"},
+	"authn/command":     {"authn/program"},
 	"authn/programtest": {"certs"},
 
 	// The operations: no HTTP, no users.

@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"authn/ldaptest":    {"certs"},
 	"authn/program":     {"authn"},
 	"authn/command":     {"authn/program"},
+	"authn/webhook":     {"authn/program"},
 	"authn/programtest": {"certs"},
 
 	// The operations: no HTTP, no users.
@@ -107,7 +108,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "examples/login-program", "bench", "torture/client", "torture/world",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "authn/webhook", "app", "examples/login-program", "bench", "torture/client", "torture/world",
 	},
 	"testing": {"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs", "meta/postgrestest", "authn/ldaptest", "authn/programtest"},
 }

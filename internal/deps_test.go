@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 	"control":    {"token", "refresh", "audit", "wire", "process"},
 
 	// Only here is everything known.
-	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "upstream"},
+	"config": {"blob/disk", "meta/sqlmeta", "authn/htpasswd", "authn/ldap", "authn/command", "authn/webhook", "upstream"},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "middleware", "gc", "certs", "datadir", "filewatch",
 	},

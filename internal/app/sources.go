@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/authn/command"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
+	"github.com/moorgate/moorgate/internal/authn/webhook"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
 )
@@ -55,6 +57,10 @@ func (s *Server) openSource(l config.Login, ss *sources) (one source, err error)
 		one, err = s.openHtpasswd(l, ss)
 	case l.LDAP != nil:
 		one, err = s.openLDAP(l, ss)
+	case l.Exec != nil:
+		one, err = s.openExec(l, ss)
+	case l.Webhook != nil:
+		one, err = s.openWebhook(l, ss)
 	default: // no configuration without mistakes has such an entry
 		err = errors.New("no such kind of source")
 	}
@@ -86,6 +92,32 @@ func (s *Server) openLDAP(l config.Login, ss *sources) (source, error) {
 	}
 	s.later(users)
 	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.LDAP.Cache))
+	return source{password: password, directory: users, prober: users}, nil
+}
+
+// openExec opens a program that is run for each question.
+func (s *Server) openExec(l config.Login, ss *sources) (source, error) {
+	users, err := command.Open(l.Source(), l.Exec.Config, s.log)
+	if err != nil {
+		return source{}, err
+	}
+	s.later(users)
+	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.Exec.Cache))
+	return source{password: password, directory: users, prober: users}, nil
+}
+
+// openWebhook opens a service that is asked over HTTPS. Its secret is read again
+// when the file changes.
+func (s *Server) openWebhook(l config.Login, ss *sources) (source, error) {
+	file := l.Webhook.SecretFile
+	watch := filewatch.New(s.log, file)
+	users, err := webhook.Open(l.Source(), l.Webhook.Config, s.log)
+	if err != nil {
+		return source{}, err
+	}
+	s.later(users)
+	s.keep = append(s.keep, keeper{what: "secret of login " + l.Source(), file: file, watch: watch, reload: users.Reload})
+	password := ss.caches.before(l.Source(), users, min(s.cfg.Limits.PasswordCache, l.Webhook.Cache))
 	return source{password: password, directory: users, prober: users}, nil
 }
 

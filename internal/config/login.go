@@ -5,7 +5,9 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/moorgate/moorgate/internal/authn/command"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
+	"github.com/moorgate/moorgate/internal/authn/webhook"
 )
 
 // Login is one identity source; exactly one field besides the name is set.
@@ -13,6 +15,8 @@ type Login struct {
 	Name     string    `yaml:"name"` // Identity.Source, as Source returns it
 	Htpasswd *Htpasswd `yaml:"htpasswd"`
 	LDAP     *LDAP     `yaml:"ldap"`
+	Exec     *Exec     `yaml:"exec"`
+	Webhook  *Webhook  `yaml:"webhook"`
 }
 
 // Htpasswd is a file of users and password hashes.
@@ -25,6 +29,16 @@ type LDAP struct{ ldap.Config }
 
 func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
 
+// Exec is a program that is run for each login.
+type Exec struct{ command.Config }
+
+func (e *Exec) setDefaults() { e.Config = command.Default() }
+
+// Webhook is a service that is asked for each login.
+type Webhook struct{ webhook.Config }
+
+func (w *Webhook) setDefaults() { w.Config = webhook.Default() }
+
 // kinds returns what sort of source it is: one name, unless there is a mistake.
 func (l Login) kinds() (names []string) {
 	for _, k := range []struct {
@@ -33,6 +47,8 @@ func (l Login) kinds() (names []string) {
 	}{
 		{"htpasswd", l.Htpasswd != nil},
 		{"ldap", l.LDAP != nil},
+		{"exec", l.Exec != nil},
+		{"webhook", l.Webhook != nil},
 	} {
 		if k.set {
 			names = append(names, k.name)
@@ -52,7 +68,8 @@ func (l Login) Source() string {
 
 // namesGroups reports whether the source says which groups somebody is in.
 func (l Login) namesGroups() bool {
-	return l.LDAP != nil && (l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != "")
+	return l.Exec != nil || l.Webhook != nil ||
+		l.LDAP != nil && (l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != "")
 }
 
 // sourceName is what identity sources may be called: it stands before a user
@@ -66,7 +83,7 @@ func (v *validator) login(c Config) {
 		path := fmt.Sprintf("login[%d]", i)
 		kinds := l.kinds()
 		if len(kinds) == 0 {
-			v.check(false, path, "name an identity source: htpasswd or ldap")
+			v.check(false, path, "name an identity source: htpasswd, ldap, exec or webhook")
 			continue
 		}
 		v.check(len(kinds) == 1, path, "one source each: make %s entries of their own", strings.Join(kinds, " and "))
@@ -83,8 +100,17 @@ func (v *validator) source(path string, l Login) {
 	if l.Htpasswd != nil {
 		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
 	}
+	report := func(kind string) func(key, problem string) {
+		return func(key, problem string) { v.check(false, path+"."+kind+"."+key, "%s", problem) }
+	}
 	if l.LDAP != nil {
-		l.LDAP.Check(func(key, problem string) { v.check(false, path+".ldap."+key, "%s", problem) })
+		l.LDAP.Check(report("ldap"))
+	}
+	if l.Exec != nil {
+		l.Exec.Check(report("exec"))
+	}
+	if l.Webhook != nil {
+		l.Webhook.Check(report("webhook"))
 	}
 }
 

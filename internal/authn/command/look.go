@@ -56,13 +56,20 @@ func guarded(word string) error {
 			return fmt.Errorf("who may write %s (command): %w", word, err)
 		}
 		replaceable := !info.IsDir() || info.Mode()&fs.ModeSticky == 0
-		if info.Mode().Perm()&0o002 != 0 && replaceable {
+		if info.Mode().Perm()&0o002 != 0 && replaceable && !isReadOnly(at) {
 			return fmt.Errorf("anybody on this machine may write %s, and so decide who signs in: chmod o-w it", at)
 		}
 		if at == filepath.Dir(at) {
 			return nil
 		}
 	}
+}
+
+// isReadOnly reports whether a file lies in a file system that nobody can write, as
+// configuration that a cluster mounts does.
+func isReadOnly(file string) bool {
+	var stat unix.Statfs_t
+	return unix.Statfs(file, &stat) == nil && stat.Flags&unix.ST_RDONLY != 0
 }
 
 // searchPath is where a program finds others: not what our own environment says.

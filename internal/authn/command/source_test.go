@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/authntest"
+	"github.com/moorgate/moorgate/internal/authn/programtest"
 )
 
 func TestContract(t *testing.T) {
@@ -157,6 +159,36 @@ func TestOpenLooksAtTheProgram(t *testing.T) {
 		if _, err := Open("exec", c, nil); err == nil || !strings.Contains(err.Error(), key) {
 			t.Errorf("%s: error %v", key, err)
 		}
+	}
+}
+
+// What nobody can write on a read-only file system anybody may write elsewhere: so
+// clusters mount configuration.
+func TestProgramOnAReadOnlyFileSystem(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "mounted")
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,mode=0777"); err != nil {
+		t.Fatalf("cannot mount a file system, which takes root: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	c := Default()
+	c.Command = []string{filepath.Join(dir, "login")}
+	programtest.Write(t, c.Command[0], []byte("#!/bin/sh\n"))
+	if _, err := Open("exec", c, nil); err == nil || !strings.Contains(err.Error(), "anybody on this machine may write "+dir+",") {
+		t.Errorf("while it can be written: %v", err)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("exec", c, nil); err != nil {
+		t.Errorf("while nobody can write it: %v", err)
 	}
 }
 

@@ -67,6 +67,10 @@ var mayImport = map[string][]string{
 	"authn/oidc":        {"token"},
 	"authn/oidctest":    {"certs"},
 	"authn/keys":        {"authn", "meta"},
+	"authn/program":     {"authn"},
+	"authn/command":     {"authn/program"},
+	"authn/webhook":     {"authn/program"},
+	"authn/programtest": {"certs"},
 
 	// The operations: no HTTP, no users.
 	"registry": {"meta"},
@@ -87,7 +91,7 @@ var mayImport = map[string][]string{
 	// Only here is everything known.
 	"config": {
 		"audit/trail", "blob/disk", "meta/sqlmeta", "upstream", "session",
-		"authn/htpasswd", "authn/ldap", "authn/oidc", "authn/clientcert", "authn/front",
+		"authn/htpasswd", "authn/ldap", "authn/oidc", "authn/clientcert", "authn/front", "authn/command", "authn/webhook",
 	},
 	"app": {
 		"meta/hot", "blob/hot", "config", "distapi", "proxy", "tokenapi", "control", "metrics", "middleware", "gc", "certs", "datadir", "filewatch",
@@ -100,6 +104,9 @@ var mayImport = map[string][]string{
 	"keyring":    {"atomicfile"},
 	"credhelper": {"deviceflow", "keyring"},
 	"kubelet":    {},
+
+	// Samples for others, which know nothing of us.
+	"examples/login-program": {},
 
 	// For tests.
 	"internal":   {},
@@ -123,11 +130,13 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"database/sql": {"meta/sqlmeta"},
 	"net/http": {
-		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token", "app", "authn/oidctest", "client", "deviceflow", "credhelper", "bench", "torture/client", "torture/world",
+		"route", "middleware", "wire", "login", "gate", "distapi", "upstream", "proxy", "tokenapi", "control", "token",
+		"authn/webhook", "authn/oidctest", "app", "client", "deviceflow", "credhelper",
+		"examples/login-program", "bench", "torture/client", "torture/world",
 	},
 	"testing": {
 		"blob/blobtest", "meta/metatest", "authn/authntest", "testserver", "torture/client", "torture/faultfs",
-		"meta/postgrestest", "authn/ldaptest", "authn/oidctest", "authn/certtest",
+		"meta/postgrestest", "authn/ldaptest", "authn/oidctest", "authn/certtest", "authn/programtest",
 	},
 }
 

@@ -15,7 +15,7 @@ type Identity struct {
 	Groups []string // replaced as a whole whenever the source is asked; never merged
 	Source string   // the identity source that vouches for it, such as "htpasswd"
 
-	Claims map[string]any // of the token that vouches for it; nil if a password did
+	Claims map[string]any // of the token that vouches for it, or of a program of the operator; else nil
 	With   *Key           // the key that they came with; nil if they came without one
 }
 

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/authn/command"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
 	"github.com/moorgate/moorgate/internal/authn/oidc"
+	"github.com/moorgate/moorgate/internal/authn/webhook"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/filewatch"
 	"github.com/moorgate/moorgate/internal/metrics"
@@ -79,6 +81,10 @@ func (s *Server) openSource(l config.Login, ss *sources) (one source, err error)
 		one, err = s.openFront(l, ss)
 	case l.OIDC != nil:
 		one, err = s.openOIDC(l)
+	case l.Exec != nil:
+		one, err = s.openExec(l, ss)
+	case l.Webhook != nil:
+		one, err = s.openWebhook(l, ss)
 	default: // no configuration without mistakes has such an entry
 		err = errors.New("no such kind of source")
 	}
@@ -131,6 +137,34 @@ func (s *Server) openOIDC(l config.Login) (source, error) {
 		}
 	})
 	return source{password: machines, bearer: machines, prober: machines}, nil
+}
+
+// openExec opens a program that is run for each question.
+func (s *Server) openExec(l config.Login, ss *sources) (source, error) {
+	users, err := command.Open(l.Source(), l.Exec.Config, s.log)
+	if err != nil {
+		return source{}, err
+	}
+	s.later(users)
+	remember := min(s.cfg.Limits.PasswordCache, l.Exec.Cache)
+	password := ss.caches.before(l.Source(), users, remember)
+	return source{password: password, directory: users, prober: users, remember: remember}, nil
+}
+
+// openWebhook opens a service that is asked over HTTPS. Its secret is read again
+// when the file changes.
+func (s *Server) openWebhook(l config.Login, ss *sources) (source, error) {
+	file := l.Webhook.SecretFile
+	watch := filewatch.New(s.log, file)
+	users, err := webhook.Open(l.Source(), l.Webhook.Config, s.log)
+	if err != nil {
+		return source{}, err
+	}
+	s.later(users)
+	s.keep = append(s.keep, keeper{what: "secret of login " + l.Source(), file: file, watch: watch, reload: users.Reload})
+	remember := min(s.cfg.Limits.PasswordCache, l.Webhook.Cache)
+	password := ss.caches.before(l.Source(), users, remember)
+	return source{password: password, directory: users, prober: users, remember: remember}, nil
 }
 
 // caches are memories of verified passwords, one for each time to live.

@@ -3,13 +3,16 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn/clientcert"
+	"github.com/moorgate/moorgate/internal/authn/command"
 	"github.com/moorgate/moorgate/internal/authn/front"
 	"github.com/moorgate/moorgate/internal/authn/ldap"
 	"github.com/moorgate/moorgate/internal/authn/oidc"
+	"github.com/moorgate/moorgate/internal/authn/webhook"
 )
 
 // Login is one identity source; exactly one field besides the name is set.
@@ -20,74 +23,94 @@ type Login struct {
 	OIDC        *OIDC        `yaml:"oidc"`
 	Certificate *Certificate `yaml:"certificate"`
 	Front       *Front       `yaml:"front"`
+	Exec        *Exec        `yaml:"exec"`
+	Webhook     *Webhook     `yaml:"webhook"`
 }
 
-// Htpasswd is a file of users and password hashes.
-type Htpasswd struct {
-	File string `yaml:"file"`
-}
-
-// LDAP is a directory.
-type LDAP struct{ ldap.Config }
-
-func (l *LDAP) setDefaults() { l.Config = ldap.Default() }
-
-// OIDC is an issuer of tokens for machines.
-type OIDC struct{ oidc.Config }
-
-func (o *OIDC) setDefaults() { o.Config = oidc.Default() }
-
-// Certificate is those who show a certificate when they connect.
-type Certificate struct{ clientcert.Config }
-
-func (c *Certificate) setDefaults() { c.Config = clientcert.Default() }
-
-// Front is those whom a proxy in front of us has let in.
-type Front struct{ front.Config }
-
-func (f *Front) setDefaults() { f.Config = front.Default() }
-
-// kinds returns what sort of source it is: one name, unless there is a mistake.
-func (l Login) kinds() (names []string) {
-	for _, k := range []struct {
-		name string
-		set  bool
-	}{
-		{"htpasswd", l.Htpasswd != nil},
-		{"ldap", l.LDAP != nil},
-		{"oidc", l.OIDC != nil},
-		{"certificate", l.Certificate != nil},
-		{"front", l.Front != nil},
-	} {
-		if k.set {
-			names = append(names, k.name)
-		}
+// The kinds of sources, each with its keys.
+type (
+	Htpasswd struct {
+		File string `yaml:"file"` // of users and password hashes
 	}
-	return names
+	LDAP        struct{ ldap.Config }       // a directory
+	OIDC        struct{ oidc.Config }       // an issuer of tokens for machines
+	Certificate struct{ clientcert.Config } // those who show a certificate when they connect
+	Front       struct{ front.Config }      // those whom a proxy in front of us has let in
+	Exec        struct{ command.Config }    // a program that is run for each login
+	Webhook     struct{ webhook.Config }    // a service that is asked for each login
+)
+
+func (l *LDAP) setDefaults()        { l.Config = ldap.Default() }
+func (o *OIDC) setDefaults()        { o.Config = oidc.Default() }
+func (c *Certificate) setDefaults() { c.Config = clientcert.Default() }
+func (f *Front) setDefaults()       { f.Config = front.Default() }
+func (e *Exec) setDefaults()        { e.Config = command.Default() }
+func (w *Webhook) setDefaults()     { w.Config = webhook.Default() }
+
+// kind is what the keys of all kinds of sources can tell.
+type kind interface {
+	// Check reports what is wrong with them.
+	Check(report func(key, problem string))
+
+	// namesGroups reports whether the source says which groups somebody is in.
+	namesGroups() bool
+}
+
+// Check reports what is wrong.
+func (h *Htpasswd) Check(report func(key, problem string)) {
+	if h.File == "" {
+		report("file", "name the password file")
+	}
+}
+
+func (h *Htpasswd) namesGroups() bool    { return false }
+func (l *LDAP) namesGroups() bool        { return l.Groups.Attribute != "" || l.Groups.Base != "" }
+func (o *OIDC) namesGroups() bool        { return o.Groups != oidc.Default().Groups }
+func (c *Certificate) namesGroups() bool { return c.Groups != "" }
+func (f *Front) namesGroups() bool       { return f.Groups != "" }
+func (e *Exec) namesGroups() bool        { return true }
+func (w *Webhook) namesGroups() bool     { return true }
+
+// named is a kind with its name in the file.
+type named struct {
+	name string
+	kind kind
+}
+
+// kinds returns what is set: one, unless there is a mistake.
+func (l Login) kinds() []named {
+	var list []named
+	list = given(list, "htpasswd", l.Htpasswd)
+	list = given(list, "ldap", l.LDAP)
+	list = given(list, "oidc", l.OIDC)
+	list = given(list, "certificate", l.Certificate)
+	list = given(list, "front", l.Front)
+	list = given(list, "exec", l.Exec)
+	return given(list, "webhook", l.Webhook)
+}
+
+func given[T any, P interface {
+	*T
+	kind
+}](list []named, name string, keys P) []named {
+	if keys == nil {
+		return list
+	}
+	return append(list, named{name, keys})
 }
 
 // Source is the name of the source in identities: the one that was given, else
 // its kind.
 func (l Login) Source() string {
 	if kinds := l.kinds(); l.Name == "" && len(kinds) > 0 {
-		return kinds[0]
+		return kinds[0].name
 	}
 	return l.Name
 }
 
 // namesGroups reports whether the source says which groups somebody is in.
 func (l Login) namesGroups() bool {
-	switch {
-	case l.LDAP != nil:
-		return l.LDAP.Groups.Attribute != "" || l.LDAP.Groups.Base != ""
-	case l.OIDC != nil:
-		return l.OIDC.Groups != oidc.Default().Groups
-	case l.Certificate != nil:
-		return l.Certificate.Groups != ""
-	case l.Front != nil:
-		return l.Front.Groups != ""
-	}
-	return false
+	return slices.ContainsFunc(l.kinds(), func(n named) bool { return n.kind.namesGroups() })
 }
 
 // sourceName is what identity sources may be called: it stands before a user
@@ -99,14 +122,9 @@ func (v *validator) login(c Config) {
 	seen := map[string]bool{}
 	for i, l := range c.Login {
 		path := fmt.Sprintf("login[%d]", i)
-		kinds := l.kinds()
-		if len(kinds) == 0 {
-			v.check(false, path, "name an identity source: htpasswd, ldap, oidc, certificate or front")
-			continue
+		if v.source(path, l) {
+			v.sourceName(path+".name", l.Source(), seen)
 		}
-		v.check(len(kinds) == 1, path, "one source each: make %s entries of their own", strings.Join(kinds, " and "))
-		v.sourceName(path+".name", l.Source(), seen)
-		v.source(path, l)
 		v.check(l.Certificate == nil || c.TLS.On(), path+".certificate", "certificates are shown only over TLS that ends here: give tls.cert and tls.key; for a proxy that ends it, see front")
 	}
 	v.check(!c.Open || len(c.Token.Accept) == 0, "open", "an open registry asks for no tokens: remove open, or remove token.accept")
@@ -115,27 +133,16 @@ func (v *validator) login(c Config) {
 	}
 }
 
-func (v *validator) source(path string, l Login) {
-	if l.Htpasswd != nil {
-		v.check(l.Htpasswd.File != "", path+".htpasswd.file", "name the password file")
+// source checks one source, and reports whether it is of any kind.
+func (v *validator) source(path string, l Login) bool {
+	var names []string
+	for _, n := range l.kinds() {
+		names = append(names, n.name)
+		n.kind.Check(func(key, problem string) { v.check(false, path+"."+n.name+"."+key, "%s", problem) })
 	}
-	if l.LDAP != nil {
-		l.LDAP.Check(v.under(path + ".ldap"))
-	}
-	if l.OIDC != nil {
-		l.OIDC.Check(v.under(path + ".oidc"))
-	}
-	if l.Certificate != nil {
-		l.Certificate.Check(v.under(path + ".certificate"))
-	}
-	if l.Front != nil {
-		l.Front.Check(v.under(path + ".front"))
-	}
-}
-
-// under reports what a source says of its own keys, which stand at a path.
-func (v *validator) under(path string) func(key, problem string) {
-	return func(key, problem string) { v.check(false, path+"."+key, "%s", problem) }
+	v.check(len(names) > 0, path, "name an identity source: htpasswd, ldap, oidc, certificate, front, exec or webhook")
+	v.check(len(names) < 2, path, "one source each: make %s entries of their own", strings.Join(names, " and "))
+	return len(names) > 0
 }
 
 func (v *validator) sourceName(path, name string, seen map[string]bool) {

@@ -275,6 +275,11 @@ func TestSessionsAndRegistryTokensAreNotMistaken(t *testing.T) {
 			t.Errorf("a token for %s is a session: %+v, %v", audience, got, err)
 		}
 	}
+}
+
+func TestWhatASessionTells(t *testing.T) {
+	t.Parallel()
+	text := newRig(t).start(t, alice())
 	if !session.Is(issuer, text) || session.Is("others", text) || session.Is(issuer, "secret") {
 		t.Error("a session is not known by its form")
 	}

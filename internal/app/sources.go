@@ -53,7 +53,7 @@ type sources struct {
 // its answers are counted under it.
 func (ss *sources) add(name string, one source) {
 	if one.password != nil {
-		ss.passwords = append(ss.passwords, ss.metrics.Password(name, one.password))
+		ss.passwords = append(ss.passwords, authn.Named(name, ss.metrics.Password(name, one.password)))
 	}
 	if one.bearer != nil {
 		ss.bearers = append(ss.bearers, ss.metrics.Bearer(name, one.bearer))

@@ -32,6 +32,7 @@ type line struct {
 	From      string  `json:"from,omitempty"`
 	User      string  `json:"user,omitempty"`
 	Source    string  `json:"source,omitempty"`
+	Key       string  `json:"key,omitempty"`
 	Client    string  `json:"client,omitempty"`
 	Rule      string  `json:"rule,omitempty"`
 	Status    int     `json:"status,omitempty"`
@@ -49,6 +50,9 @@ func (r Record) JSON() []byte {
 		Digest: bounded(string(r.Digest)), From: bounded(r.From),
 		User: bounded(r.Who.User), Source: bounded(r.Who.Source),
 		Rule: bounded(r.Rule), Status: r.Status, Code: bounded(r.Code), Detail: bounded(r.Detail),
+	}
+	if r.Who.With != nil {
+		l.Key = bounded(r.Who.With.ID)
 	}
 	if r.Client.IsValid() {
 		l.Client = r.Client.String()

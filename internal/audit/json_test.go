@@ -20,7 +20,7 @@ var when = time.Date(2026, 11, 27, 18, 0, 1, 2_003_999, time.FixedZone("", 3600)
 
 func TestLine(t *testing.T) {
 	t.Parallel()
-	alice := access.Identity{User: "alice", Source: "ldap", Groups: []string{"staff"}}
+	alice := access.Identity{User: "alice", Source: "ldap", Groups: []string{"staff"}, With: &access.Key{ID: "k1"}}
 	for name, test := range map[string]struct {
 		record audit.Record
 		want   string
@@ -33,7 +33,7 @@ func TestLine(t *testing.T) {
 				Rule: "rule 2", Status: 400, Code: "MANIFEST_INVALID", Detail: "d",
 			},
 			`{"v":1,"time":"2026-11-27T17:00:01.002003Z","id":"R","outcome":"failed","operation":"manifest-put","action":"push",` +
-				`"repo":"team/app","tag":"v1","digest":"sha256:0","from":"other/app","user":"alice","source":"ldap",` +
+				`"repo":"team/app","tag":"v1","digest":"sha256:0","from":"other/app","user":"alice","source":"ldap","key":"k1",` +
 				`"client":"2001:db8::1","rule":"rule 2","status":400,"code":"MANIFEST_INVALID","detail":"d"}`,
 		},
 		"next to nothing": {

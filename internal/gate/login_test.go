@@ -168,13 +168,13 @@ func TestAudit(t *testing.T) {
 			{Scope: listing, Operation: "tag-list", Outcome: audit.Denied, Rule: "only signed-in users are allowed"},
 		}},
 		"wrong password": {wrong, list, []audit.Record{
-			{Who: access.Identity{User: "alice"}, Outcome: audit.LoginFailed, Rule: authn.ErrWrongPassword.Error()},
+			{Who: access.Identity{User: "alice"}, Operation: "login", Outcome: audit.LoginFailed, Rule: authn.ErrWrongPassword.Error()},
 		}},
 		"unknown user": {stranger, list, []audit.Record{
-			{Who: access.Identity{User: "jabberwock"}, Outcome: audit.LoginFailed, Rule: authn.ErrNoMatch.Error()},
+			{Who: access.Identity{User: "jabberwock"}, Operation: "login", Outcome: audit.LoginFailed, Rule: authn.ErrNoMatch.Error()},
 		}},
 		"nonsense": {who{authorization: []string{basic("a\nb", "x")}}, list, []audit.Record{
-			{Outcome: audit.LoginFailed, Rule: "malformed user name or password"},
+			{Operation: "login", Outcome: audit.LoginFailed, Rule: "malformed user name or password"},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

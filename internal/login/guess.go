@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/lockout"
 	"github.com/moorgate/moorgate/internal/oci"
@@ -33,7 +34,7 @@ func (d *Desk) count(r *http.Request, attempt *lockout.Attempt, user, password s
 		return
 	}
 	for _, lock := range attempt.Wrong() {
-		d.note(r, user, lock.String())
+		d.note(r, access.Identity{User: user}, lock.String())
 	}
 }
 

@@ -26,6 +26,9 @@ const (
 	maxPassword = 16 << 10 // tokens come as passwords too
 )
 
+// operation is what failures are recorded under.
+const operation = "login"
+
 // ErrReadable is for those who could only sign in by sending a secret for others
 // to read.
 var ErrReadable = oci.Errorf(oci.Denied, "this connection can be read by others, so no password is taken over it: use https")
@@ -61,7 +64,7 @@ func (d *Desk) Present(r *http.Request) (access.Identity, error) {
 	case err == authn.ErrNoMatch: //nolint:errorlint // the bare one: nothing was shown
 		return access.Anonymous(), nil
 	case errors.Is(err, authn.ErrNoMatch): // what was shown may be meant for somebody else
-		d.note(r, "", err.Error())
+		d.note(r, access.Identity{}, err.Error())
 		return access.Anonymous(), nil
 	default:
 		return access.Identity{}, oci.Errorf(oci.Unavailable, "the login service cannot answer now: try again later").Because(err)
@@ -100,7 +103,7 @@ func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, e
 // verify asks the identity sources, if a password may be tried now.
 func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, error) {
 	if user == "" || len(user) > maxUser || len(password) > maxPassword || strings.ContainsAny(user, "\x00\r\n:") {
-		return access.Identity{}, d.failed(r, "", "malformed user name or password")
+		return access.Identity{}, d.failed(r, access.Identity{}, "malformed user name or password")
 	}
 	attempt, err := d.begin(r, user, password)
 	if err != nil {
@@ -113,7 +116,7 @@ func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, 
 		attempt.Right()
 		return who, nil
 	case errors.Is(err, authn.ErrNoMatch), errors.Is(err, authn.ErrWrongPassword):
-		err = d.failed(r, user, err.Error())
+		err = d.failed(r, tried(user, err), err.Error())
 		d.count(r, &attempt, user, password)
 		return access.Identity{}, err
 	case errors.Is(err, authn.ErrBusy):
@@ -123,15 +126,24 @@ func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, 
 	}
 }
 
-func (d *Desk) failed(r *http.Request, user, why string) error {
-	d.note(r, user, why)
+// tried is who somebody wanted to be, at the source that knows them if one does.
+func tried(user string, err error) access.Identity {
+	var known *authn.SourceError
+	if errors.As(err, &known) {
+		return access.Identity{User: user, Source: known.Source}
+	}
+	return access.Identity{User: user}
+}
+
+func (d *Desk) failed(r *http.Request, who access.Identity, why string) error {
+	d.note(r, who, why)
 	return oci.Errorf(oci.Unauthorized, "user name or password is wrong")
 }
 
 // note records that nobody was let in for what was shown.
-func (d *Desk) note(r *http.Request, user, why string) {
+func (d *Desk) note(r *http.Request, who access.Identity, why string) {
 	d.Audit(r.Context(), audit.Record{
 		RequestID: reqctx.ID(r.Context()), Client: reqctx.ClientOf(r.Context()).Addr,
-		Who: access.Identity{User: user}, Outcome: audit.LoginFailed, Rule: why,
+		Who: who, Operation: operation, Outcome: audit.LoginFailed, Rule: why,
 	})
 }

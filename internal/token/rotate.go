@@ -1,11 +1,13 @@
 package token
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/atomicfile"
@@ -178,17 +180,28 @@ func (r *ring) retired(limit time.Time) []*ownKey {
 	return r.keys[:min(last, len(r.keys))]
 }
 
+// generateNamed makes a private key for alg, and its ID. One with an ID that begins
+// with a dash is not taken: on a command line it would look like a flag.
+func generateNamed(alg string) (crypto.Signer, string, error) {
+	for {
+		private, err := generate(alg)
+		if err != nil {
+			return nil, "", err
+		}
+		id, err := thumbprint(private.Public())
+		if err != nil || !strings.HasPrefix(id, "-") {
+			return private, id, err
+		}
+	}
+}
+
 // make writes a new key that signs from start on.
 func (k *Keys) make(r *ring, now, start time.Time) (*KeyInfo, error) {
 	a, err := readAuthority(k.dir)
 	if err != nil {
 		return nil, err
 	}
-	private, err := generate(k.options.Algorithm)
-	if err != nil {
-		return nil, err
-	}
-	id, err := thumbprint(private.Public())
+	private, id, err := generateNamed(k.options.Algorithm)
 	if err != nil {
 		return nil, err
 	}

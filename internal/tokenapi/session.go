@@ -78,7 +78,7 @@ func (a *API) startSession(r *http.Request, q *request, who access.Identity) (*i
 	}
 	a.Audit(r.Context(), audit.Record{
 		RequestID: reqctx.ID(r.Context()), Client: client.Addr, Who: who,
-		Operation: sessionOperation, Outcome: audit.Allowed,
+		Operation: sessionOperation, Outcome: audit.Done, Detail: "a session until " + made.Expires.UTC().Format(time.RFC3339),
 	})
 	return t, nil
 }
@@ -118,7 +118,7 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) error {
 		return cannotRefresh(err)
 	}
 	a.Audit(r.Context(), audit.Record{
-		RequestID: reqctx.ID(r.Context()), Client: client.Addr, Operation: revokeOperation, Outcome: audit.Allowed,
+		RequestID: reqctx.ID(r.Context()), Client: client.Addr, Operation: revokeOperation, Outcome: audit.Done,
 	})
 	return nil
 }

@@ -48,7 +48,7 @@ func TestASessionForAPassword(t *testing.T) {
 	if diff := cmp.Diff(sessionAnswer{Token: "session of alice", Account: "alice", Seconds: 3600}, got); diff != "" {
 		t.Error(diff)
 	}
-	if len(f.records) != 1 || f.records[0].Operation != "session" || f.records[0].Outcome != audit.Allowed || f.records[0].Who.User != "alice" {
+	if len(f.records) != 1 || f.records[0].Operation != "session" || f.records[0].Outcome != audit.Done || f.records[0].Who.User != "alice" {
 		t.Errorf("recorded: %+v", f.records)
 	}
 }
@@ -115,7 +115,7 @@ func TestNoSession(t *testing.T) {
 				t.Errorf("it says %q, not %q", b.Description, tt.says)
 			}
 			for _, r := range f.records {
-				if r.Outcome == audit.Allowed {
+				if r.Outcome == audit.Done {
 					t.Errorf("recorded: %+v", r)
 				}
 			}

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/moorgate/moorgate/internal/certs"
 	"github.com/moorgate/moorgate/internal/client"
 	"github.com/moorgate/moorgate/internal/session"
 )
@@ -270,5 +272,56 @@ func TestTrust(t *testing.T) {
 	}
 	if err := reaches([]string{dir}, ""); err == nil || !strings.Contains(err.Error(), "PEM") {
 		t.Errorf("a file with nothing in it: %v", err)
+	}
+}
+
+// A registry that asks for a client certificate gets the one in certs.d.
+func TestClientCertificates(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(say(about))
+	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS12}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	host := client.Host(strings.TrimPrefix(server.URL, "https://"))
+	dir := t.TempDir()
+	writePEM(t, filepath.Join(dir, string(host), "ca.crt"), server)
+	find := func() error {
+		conf, err := client.TLSConfig([]string{dir}, "", host)
+		if err != nil {
+			return err
+		}
+		_, err = (&client.Client{HTTP: client.NewHTTP(conf)}).Find(t.Context(), host)
+		return err
+	}
+	if err := find(); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("without a certificate: %v", err)
+	}
+	hosts, err := certs.ParseHosts([]string{"alice.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := certs.SelfSigned(filepath.Join(t.TempDir(), "alice"), hosts, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := filepath.Join(dir, string(host), "client.cert")
+	copyFile(t, made.Cert, cert)
+	if err := find(); err == nil || !strings.Contains(err.Error(), "client.key") {
+		t.Errorf("without its key: %v", err)
+	}
+	copyFile(t, made.Key, strings.TrimSuffix(cert, ".cert")+".key")
+	if err := find(); err != nil {
+		t.Errorf("with a certificate: %v", err)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

@@ -43,22 +43,24 @@ type Server struct {
 }
 
 // Find returns the server behind a registry: the registry itself, or the token server
-// to which it sends its clients. Nothing secret is sent for that.
+// to which it sends its clients. Nothing secret is sent for that. Without TLS it must be
+// on this machine.
 //
 // Errors: ErrNotMoorgate, ErrNoSessions, ErrUnreachable.
 func (c *Client) Find(ctx context.Context, host Host) (Server, error) {
-	var errs []error
-	for _, origin := range host.origins() {
-		s, err := c.at(ctx, origin)
-		if errors.Is(err, ErrNotMoorgate) {
-			s, err = c.behind(ctx, origin)
-		}
-		if !errors.Is(err, ErrUnreachable) {
-			return s, err
-		}
-		errs = append(errs, err)
+	s, err := c.find(ctx, "https://"+string(host))
+	if errors.Is(err, http.ErrSchemeMismatch) && isLoopback(host.name()) {
+		return c.find(ctx, "http://"+string(host))
 	}
-	return Server{}, errors.Join(errs...)
+	return s, err
+}
+
+func (c *Client) find(ctx context.Context, origin string) (Server, error) {
+	s, err := c.at(ctx, origin)
+	if errors.Is(err, ErrNotMoorgate) {
+		return c.behind(ctx, origin)
+	}
+	return s, err
 }
 
 // pathForm is what a server may say about its own paths.

@@ -55,12 +55,3 @@ func isLoopback(name string) bool {
 	addr, err := netip.ParseAddr(name)
 	return name == "localhost" || err == nil && addr.IsLoopback()
 }
-
-// origins returns where the registry may be, in the order in which to try.
-func (h Host) origins() []string {
-	list := []string{"https://" + string(h)}
-	if isLoopback(h.name()) {
-		list = append(list, "http://"+string(h))
-	}
-	return list
-}

@@ -213,8 +213,13 @@ func (c *conn) bindSearcher() error {
 	if c.dialer.bindDN == "" {
 		return c.ldap.UnauthenticatedBind("")
 	}
-	if err := c.ldap.Bind(c.dialer.bindDN, c.dialer.password); err != nil {
+	err := c.ldap.Bind(c.dialer.bindDN, c.dialer.password)
+	switch {
+	case err == nil:
+		return nil
+	case isRefusal(err):
 		return &refusedError{dn: c.dialer.bindDN, err: err}
+	default: // it was busy, or went away: that says nothing about the account
+		return fmt.Errorf("sign in as bind_dn %q: %w", c.dialer.bindDN, err)
 	}
-	return nil
 }

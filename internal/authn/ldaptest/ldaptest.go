@@ -44,8 +44,16 @@ type Server struct {
 	CA           string // file of the authority of its certificate
 	PasswordFile string // holds SearcherPassword
 
-	dir  string
-	stop func()
+	dir      string
+	settings Settings
+	stop     func()
+}
+
+// Settings are what may be unusual about a server.
+type Settings struct {
+	Host     string    // the one name of its certificate, instead of its address and localhost
+	Issued   time.Time // when its certificate was, instead of now
+	Security string    // directive of slapd.conf(5) of that name: "tls=1" is to want TLS
 }
 
 //go:embed slapd.conf
@@ -61,7 +69,16 @@ const (
 // Start runs a server until the end of the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{dir: t.TempDir()}
+	return StartWith(t, Settings{})
+}
+
+// StartWith runs an unusual server until the end of the test.
+func StartWith(t testing.TB, settings Settings) *Server {
+	t.Helper()
+	s := &Server{dir: t.TempDir(), settings: settings}
+	if settings.Issued.IsZero() {
+		s.settings.Issued = time.Now()
+	}
 	s.PasswordFile = filepath.Join(s.dir, "searcher.password")
 	if err := errors.Join(s.writeFiles(), os.Mkdir(filepath.Join(s.dir, "db"), 0o700)); err != nil {
 		t.Fatalf("slapd: %v", err)
@@ -77,11 +94,15 @@ func Start(t testing.TB) *Server {
 }
 
 func (s *Server) writeFiles() error {
-	hosts, err := certs.ParseHosts([]string{"localhost", "127.0.0.1"})
+	names := []string{"localhost", "127.0.0.1"}
+	if s.settings.Host != "" {
+		names = []string{s.settings.Host}
+	}
+	hosts, err := certs.ParseHosts(names)
 	if err != nil {
 		return err
 	}
-	made, err := certs.SelfSigned(filepath.Join(s.dir, "tls"), hosts, time.Now())
+	made, err := certs.SelfSigned(filepath.Join(s.dir, "tls"), hosts, s.settings.Issued)
 	if err != nil {
 		return err
 	}
@@ -90,6 +111,7 @@ func (s *Server) writeFiles() error {
 	err = template.Must(template.New("slapd.conf").Parse(configuration)).Execute(&text, map[string]string{
 		"Dir": s.dir, "CA": made.CACert, "Cert": made.Cert, "Key": made.Key,
 		"Suffix": Suffix, "Searcher": Searcher, "Admin": adminDN, "Password": adminPassword,
+		"Security": s.settings.Security,
 	})
 	return errors.Join(err,
 		os.WriteFile(filepath.Join(s.dir, "slapd.conf"), text.Bytes(), 0o600),
@@ -173,13 +195,7 @@ func (s *Server) run(t testing.TB, program string, deadline time.Time) error {
 // answers reports whether it is this server that answers, and nobody else at its
 // address: its certificate is from an authority of its own.
 func (s *Server) answers() bool {
-	pem, err := os.ReadFile(s.CA)
-	if err != nil {
-		return false
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	c, err := ldap.DialURL(s.TLSURL, ldap.DialWithDialer(&net.Dialer{Timeout: answerTimeout}), ldap.DialWithTLSConfig(&tls.Config{RootCAs: roots}))
+	c, err := s.connect()
 	if err != nil {
 		return false
 	}
@@ -187,10 +203,22 @@ func (s *Server) answers() bool {
 	return true
 }
 
+// connect trusts the certificate of the server, for the name and at the time it was
+// made for.
+func (s *Server) connect() (*ldap.Conn, error) {
+	pem, err := os.ReadFile(s.CA)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: s.settings.Host, Time: func() time.Time { return s.settings.Issued }}
+	config.RootCAs.AppendCertsFromPEM(pem)
+	return ldap.DialURL(s.TLSURL, ldap.DialWithDialer(&net.Dialer{Timeout: answerTimeout}), ldap.DialWithTLSConfig(config))
+}
+
 // as runs a change as the administrator.
 func (s *Server) as(t testing.TB, change func(*ldap.Conn) error) {
 	t.Helper()
-	c, err := ldap.DialURL(s.URL)
+	c, err := s.connect()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -134,7 +134,7 @@ func (d *dialer) dialOne(ctx context.Context, u *url.URL) (*conn, error) {
 	}
 	if err := c.while(ctx, func() error { return d.begin(c, u) }); err != nil {
 		c.close()
-		return nil, explain(err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -150,8 +150,9 @@ func (d *dialer) connect(ctx context.Context, u *url.URL) (*conn, error) {
 	}
 	bounded := &boundedConn{Conn: dialed}
 	bounded.allow(maxAnswers)
-	var raw net.Conn = bounded
-	if u.Scheme == "ldaps" {
+	secure := u.Scheme == "ldaps"
+	var raw net.Conn = &firstConn{Conn: bounded, secure: secure}
+	if secure {
 		secured := tls.Client(raw, d.tlsFor(u))
 		if err := secured.HandshakeContext(ctx); err != nil {
 			_ = raw.Close() // it is of no use
@@ -159,7 +160,7 @@ func (d *dialer) connect(ctx context.Context, u *url.URL) (*conn, error) {
 		}
 		raw = secured
 	}
-	c := &conn{ldap: ldap.NewConn(raw, u.Scheme == "ldaps"), dialer: d, bounded: bounded}
+	c := &conn{ldap: ldap.NewConn(raw, secure), dialer: d, bounded: bounded}
 	c.ldap.SetTimeout(d.timeout)
 	c.ldap.Start()
 	return c, nil
@@ -175,7 +176,7 @@ func (d *dialer) tlsFor(u *url.URL) *tls.Config {
 func (d *dialer) begin(c *conn, u *url.URL) error {
 	if d.startTLS {
 		if err := c.ldap.StartTLS(d.tlsFor(u)); err != nil {
-			return err
+			return fmt.Errorf("start_tls: %w", err)
 		}
 	}
 	return c.bindSearcher()
@@ -189,7 +190,8 @@ type conn struct {
 	bounded *boundedConn // below it
 }
 
-// while runs a question and gives it up when ctx ends. So much may come for it.
+// while runs a question and gives it up when ctx ends. So much may come for it. Its
+// error is explained.
 func (c *conn) while(ctx context.Context, ask func() error) error {
 	c.bounded.allow(maxAnswers)
 	stop := context.AfterFunc(ctx, c.close)
@@ -198,7 +200,7 @@ func (c *conn) while(ctx context.Context, ask func() error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("the directory has not answered in time: %w", ctx.Err())
 	}
-	return err
+	return explain(err)
 }
 
 func (c *conn) close() { _ = c.ldap.Close() } // nothing was left to be written

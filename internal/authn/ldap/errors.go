@@ -2,11 +2,10 @@ package ldap
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -28,26 +27,28 @@ func (e *refusedError) Error() string {
 
 func (e *refusedError) Unwrap() error { return e.err }
 
-// explain adds to an error of the connection what to do about it.
+// explain adds to an error what to do about it.
 func explain(err error) error {
-	var unknown x509.UnknownAuthorityError
-	var invalid x509.CertificateInvalidError
-	var host x509.HostnameError
-	var record tls.RecordHeaderError
-	switch {
-	case errors.As(err, &unknown):
-		return fmt.Errorf("%w: name its authority in ca", err)
-	case errors.As(err, &host):
-		return fmt.Errorf("%w: use a name of the certificate in urls", err)
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("%w: renew it, or mend the clock of this machine", err)
-	case errors.As(err, &record):
-		return fmt.Errorf("%w: is it an ldap:// port? Use start_tls there", err)
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultConfidentialityRequired):
-		return fmt.Errorf("%w: the directory wants TLS: use ldaps:// or start_tls", err)
-	default:
-		return err
+	if err == nil {
+		return nil
 	}
+	if ldap.IsErrorAnyOf(err, ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultStrongAuthRequired) {
+		return fmt.Errorf("%w: the directory wants TLS: use ldaps:// or start_tls", err)
+	}
+	// When TLS begins by start_tls the library leaves of an error its text alone.
+	for _, remedy := range []struct{ text, do string }{
+		{"certificate signed by unknown authority", "name its authority in ca"},
+		{"certificate is valid for ", "use a name of the certificate in urls"},
+		{"cannot validate certificate for ", "use a name of the certificate in urls"}, // it has no addresses
+		{"certificate is not valid for any names", "make one for the name in urls"},
+		{"certificate has expired or is not yet valid", "renew it, or mend the clock of this machine"},
+		{"first record does not look like a TLS handshake", "this port has no TLS: use ldap:// with start_tls"},
+	} {
+		if strings.Contains(err.Error(), remedy.text) {
+			return fmt.Errorf("%w: %s", err, remedy.do)
+		}
+	}
+	return err
 }
 
 // isAnswer reports whether an error is what the directory has said about a user.

@@ -64,10 +64,12 @@ func TestOnlyARefusalKeepsEverybodyOutForLong(t *testing.T) {
 		want    string
 		pause   time.Duration
 	}{
-		"closes the connection": {func(net.Conn) {}, time.Minute, "EOF", pause},
+		"closes the connection": {func(net.Conn) {}, time.Minute, "closed the connection without an answer", pause},
 		"is silent":             {silence, 300 * time.Millisecond, "timed out", pause},
-		"is no directory": {func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) },
-			time.Minute, "unable to read", pause},
+		"is no directory": {
+			func(c net.Conn) { _, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) },
+			time.Minute, "unable to read", pause,
+		},
 		"is busy":             {result(51, "come later"), time.Minute, `"Busy": come later`, pause},
 		"is going down":       {result(52, "shutting down"), time.Minute, `"Unavailable": shutting down`, pause},
 		"has another fault":   {result(80, "out of memory"), time.Minute, `"Other": out of memory`, pause},

@@ -226,7 +226,6 @@ func TestMistakes(t *testing.T) {
 	}{
 		"wrong password of bind_dn": {func(c *Config) { c.PasswordFile = s.CA }, "look whether it and password_file are right"},
 		"unknown authority":         {func(c *Config) { c.CA = "" }, "name its authority in ca"},
-		"TLS to a plain port":       {func(c *Config) { c.URLs = []string{strings.Replace(s.URL, "ldap:", "ldaps:", 1)} }, ""},
 		"nobody listens":            {func(c *Config) { c.URLs = []string{"ldaps://127.0.0.1:1"} }, "connection refused"},
 		"no such base":              {func(c *Config) { c.Users.Base = "ou=nowhere,dc=example,dc=org" }, "there is no users.base"},
 		"no such base of groups":    {func(c *Config) { c.Groups.Base = "ou=nowhere,dc=example,dc=org" }, "there is no groups.base"},

@@ -6,7 +6,7 @@ import (
 )
 
 // Bounds of who is remembered to have signed in from where. One user alone cannot
-// fill the memory. With the longest names it takes 17 MiB.
+// fill the memory. With the longest names it takes 20 MiB.
 const (
 	maxKnown       = 32_768
 	maxKnownOfUser = 1_024
@@ -14,25 +14,27 @@ const (
 )
 
 // acquaintances are the users and addresses that came with the right password. Of
-// too many, the one that has not come for longest is forgotten.
+// too many, or too many of one user, the one that has not come for longest is
+// forgotten.
 type acquaintances struct {
 	max, maxOfUser int
 	keep           time.Duration
 	byKey          map[key]*list.Element // of acquaintance
 	recent         *list.List            // the one that came last in front
-	ofUser         map[string]int        // how many there are of each user
+	ofUser         map[string]*list.List // elements of recent: those of each user, in the same order
 }
 
 type acquaintance struct {
 	key      key
 	last     time.Time
-	password uint16 // a part of the guess that was right
+	password uint16        // a part of the guess that was right
+	ofUser   *list.Element // its place among those of its user
 }
 
 func newAcquaintances(size, ofUser int, keep time.Duration) *acquaintances {
 	return &acquaintances{
 		max: size, maxOfUser: ofUser, keep: keep,
-		byKey: map[key]*list.Element{}, recent: list.New(), ofUser: map[string]int{},
+		byKey: map[key]*list.Element{}, recent: list.New(), ofUser: map[string]*list.List{},
 	}
 }
 
@@ -54,18 +56,25 @@ func (as *acquaintances) add(k key, g guess, now time.Time) {
 	if e := as.byKey[k]; e != nil {
 		of(e).last, of(e).password = now, part(g)
 		as.recent.MoveToFront(e)
+		as.ofUser[k.user].MoveToFront(of(e).ofUser)
 		return
 	}
 	as.sweep(now)
-	if as.ofUser[k.user] >= as.maxOfUser {
-		return
+	if own := as.ofUser[k.user]; own != nil && own.Len() >= as.maxOfUser {
+		as.remove(own.Back().Value.(*list.Element)) // we put nothing else there
 	}
 	if len(as.byKey) >= as.max {
 		as.remove(as.recent.Back())
 	}
 	k = k.kept()
-	as.byKey[k] = as.recent.PushFront(&acquaintance{key: k, last: now, password: part(g)})
-	as.ofUser[k.user]++
+	own := as.ofUser[k.user]
+	if own == nil {
+		own = list.New()
+		as.ofUser[k.user] = own
+	}
+	e := as.recent.PushFront(&acquaintance{key: k, last: now, password: part(g)})
+	of(e).ofUser = own.PushFront(e)
+	as.byKey[k] = e
 }
 
 func part(g guess) uint16 { return uint16(g & 0xffff) }
@@ -81,7 +90,8 @@ func (as *acquaintances) remove(e *list.Element) {
 	k := of(e).key
 	as.recent.Remove(e)
 	delete(as.byKey, k)
-	if as.ofUser[k.user]--; as.ofUser[k.user] == 0 {
+	own := as.ofUser[k.user]
+	if own.Remove(of(e).ofUser); own.Len() == 0 {
 		delete(as.ofUser, k.user)
 	}
 }

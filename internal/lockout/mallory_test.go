@@ -147,6 +147,38 @@ func TestMalloryEvictsHerVictim(t *testing.T) {
 	}
 }
 
+// A user who has come from as many addresses as are remembered is known at the next
+// one all the same, and forgotten at the one not used for longest.
+func TestTheOldestAddressOfAUserMakesRoom(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	_ = w.right("bob", office) // the oldest of all, but of another user
+	for i := range maxKnownOfUser {
+		_ = w.right("alice", attackers(i))
+		w.clock.advance(time.Second)
+	}
+	w.clock.advance(noteEvery)
+	_ = w.right("alice", attackers(0)) // again: the second is now the oldest
+	_ = w.right("alice", home)
+	for name, tt := range map[string]struct {
+		key   key
+		known bool
+	}{
+		"the new one":                 {key{"alice", home}, true},
+		"the first, which came again": {key{"alice", network(attackers(0))}, true},
+		"the oldest":                  {key{"alice", network(attackers(1))}, false},
+		"the second oldest":           {key{"alice", network(attackers(2))}, true},
+		"somebody else":               {key{"bob", office}, true},
+	} {
+		if got := w.known.find(tt.key, w.clock.Now()) != nil; got != tt.known {
+			t.Errorf("%s: known %v", name, got)
+		}
+	}
+	if n := len(w.known.byKey); n != 1+maxKnownOfUser {
+		t.Errorf("%d are known", n)
+	}
+}
+
 // One user with many addresses does not make us forget where others come from.
 func TestMalloryIsManyAcquaintances(t *testing.T) {
 	t.Parallel()

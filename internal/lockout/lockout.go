@@ -123,7 +123,6 @@ func (g *Guard) Begin(user string, address netip.Addr, password string) (Attempt
 		a.noted = a.again && now.Sub(friend.last).Abs() < noteEvery
 	}
 	if wait := g.wait(a, now); wait > 0 {
-		g.refused.Add(1)
 		return Attempt{}, wait
 	}
 	if !a.again { // what was right is no guess
@@ -132,7 +131,11 @@ func (g *Guard) Begin(user string, address netip.Addr, password string) (Attempt
 	return a, 0
 }
 
-// Refused returns how many passwords had to wait since the start.
+// Refuse counts a password that nobody looked at because it had to wait. Begin does
+// not: whoever asked may see that it is none, and look at it.
+func (g *Guard) Refuse() { g.refused.Add(1) }
+
+// Refused returns how many passwords were refused since the start.
 func (g *Guard) Refused() uint64 { return g.refused.Load() }
 
 // wait returns how long an attempt has to wait.

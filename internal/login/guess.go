@@ -23,6 +23,7 @@ func (d *Desk) begin(r *http.Request, user, password string) (lockout.Attempt, e
 	}
 	attempt, wait := d.Lockout.Begin(user, reqctx.ClientOf(r.Context()).Addr, password)
 	if wait > 0 && !d.recognizes(user, password) {
+		d.Lockout.Refuse()
 		return attempt, oci.Errorf(oci.TooManyRequests, "too many wrong passwords: try again in %s", (wait + time.Second - 1).Truncate(time.Second)).After(wait)
 	}
 	return attempt, nil

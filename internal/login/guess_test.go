@@ -210,8 +210,12 @@ func TestKeysAreNotLocked(t *testing.T) {
 		if _, err := d.from(t.Context(), "192.0.2.1", "alice", "right"); kind(err) != oci.TooManyRequests {
 			t.Fatalf("nothing is locked: %v", err)
 		}
+		before := d.Lockout.Refused()
 		if _, err := d.from(t.Context(), "192.0.2.1", "alice", "key_right"); err != nil {
 			t.Errorf("a key, while passwords are locked: %v", err)
+		}
+		if after := d.Lockout.Refused(); before != 2 || after != before {
+			t.Errorf("%d were refused, and %d with a key that was not", before, after)
 		}
 	})
 }

@@ -122,6 +122,7 @@ func TestLockouts(t *testing.T) {
 		if _, wait := g.Begin("alice", netip.MustParseAddr("192.0.2.1"), "right"); wait == 0 {
 			t.Fatal("alice is not locked out")
 		}
+		g.Refuse()
 	}
 	want := `
 # HELP moorgate_lockouts Locks in force after wrong passwords, by kind: pair (a user at an address), user, address.

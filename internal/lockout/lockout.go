@@ -3,8 +3,9 @@
 // who has to wait. What it counts is bounded, and is forgotten after a quiet time.
 //
 // It must not become a way to lock others out: users who signed in from an address
-// not long ago do not suffer there from what happens elsewhere, nor from their
-// neighbours at that address.
+// not long ago do not suffer there from what happens elsewhere, nor from neighbours
+// at that address who guess at other names. A neighbour who guesses at their own name
+// can make them wait, at that address alone and for Options.Longest at a time.
 package lockout
 
 import (

@@ -26,8 +26,10 @@ type sysLog struct {
 	host     string // this machine
 	pid      string
 	roots    *x509.CertPool // nil: those of the machine
+	now      func() time.Time
 
 	conn   net.Conn      // nil: none
+	dialed time.Time     // when conn was made
 	stream bool          // of conn
 	gone   chan struct{} // closed when the server has hung up; nil where there is no stream
 }
@@ -43,7 +45,7 @@ func newSyslog(c Syslog) (*sysLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &sysLog{to: to, facility: facilities[c.Facility], tag: c.Tag, host: hostname(), pid: strconv.Itoa(os.Getpid())}
+	s := &sysLog{to: to, facility: facilities[c.Facility], tag: c.Tag, host: hostname(), pid: strconv.Itoa(os.Getpid()), now: time.Now}
 	if c.CA != "" {
 		if s.roots, err = readCA(c.CA); err != nil {
 			return nil, err
@@ -81,12 +83,31 @@ func (s *sysLog) write(e entry) error {
 		s.hangUp()
 	default:
 	}
+	s.lookAgain()
 	fresh := s.conn == nil
 	err := s.send(e)
 	if err != nil && !fresh && !errors.Is(err, errTooLong) {
 		err = s.send(e)
 	}
 	return err
+}
+
+// lookEvery is how long a name counts where no connection ends: to a server that has
+// moved, UDP sends for ever without an error.
+const lookEvery = 5 * time.Minute
+
+// lookAgain looks up the name of a server that is sent to by UDP, when it is time. If
+// the name cannot be had now, the address that was good goes on.
+func (s *sysLog) lookAgain() {
+	if s.conn == nil || s.to.scheme != "udp" || s.now().Sub(s.dialed).Abs() < lookEvery {
+		return
+	}
+	old := s.conn
+	if err := s.dial(); err != nil {
+		s.conn, s.dialed = old, s.now()
+		return
+	}
+	_ = old.Close() // nothing is on the way
 }
 
 // send sends a line, and hangs up if that fails.
@@ -135,6 +156,7 @@ func (s *sysLog) dial() error {
 		s.conn = nil
 		return fmt.Errorf("cannot reach the syslog server: %w", err)
 	}
+	s.dialed = s.now()
 	if s.stream {
 		s.gone = make(chan struct{})
 		go watch(s.conn, s.gone)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moorgate/moorgate/internal/authn/certtest"
 	"github.com/moorgate/moorgate/internal/authn/programtest"
 	"github.com/moorgate/moorgate/internal/testserver"
 )
@@ -93,6 +94,29 @@ func TestProgramsBesideAFile(t *testing.T) {
 			t.Errorf("the log tells %q:\n%s", secret, s.Log())
 		}
 	}
+}
+
+// TestTLSOfAServiceChanges: the file with its authority is read again while serving,
+// and one that is none changes nothing.
+func TestTLSOfAServiceChanges(t *testing.T) {
+	t.Parallel()
+	passwords := map[string]string{"carol": "carol, and nobody else"}
+	s, hook := withPrograms(t, programtest.NewUsers(t, map[string]string{"bob": "x"}), programtest.NewUsers(t, passwords))
+	carol := newClient(t, s, nil).as("carol", "carol, and nobody else")
+	carol.want(t, http.StatusOK, http.MethodGet, "/v2/", nil)
+	right, err := os.ReadFile(hook.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certtest.Write(t, hook.CA, "none")
+	eventually(t, "the log to say that the file is bad", func() bool {
+		return strings.Contains(s.Log(), "cannot reload TLS of login webhook: the last good one stays in force")
+	})
+	carol.want(t, http.StatusOK, http.MethodGet, "/v2/", nil)
+	certtest.Write(t, hook.CA, certtest.NewAuthority(t, "Others").PEM())
+	carol.soon(t, http.StatusServiceUnavailable)
+	certtest.Write(t, hook.CA, string(right))
+	carol.soon(t, http.StatusOK)
 }
 
 // TestRefreshTokensOfAProgram ends refresh tokens when the program says that the

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/authn"
@@ -152,16 +153,22 @@ func (s *Server) openExec(l config.Login, ss *sources) (source, error) {
 }
 
 // openWebhook opens a service that is asked over HTTPS. Its secret is read again
-// when the file changes.
+// when the file changes, and so are the files for TLS: each for itself, so that a
+// mistake in one does not hold up the other.
 func (s *Server) openWebhook(l config.Login, ss *sources) (source, error) {
-	file := l.Webhook.SecretFile
-	watch := filewatch.New(s.log, file)
+	file, files := l.Webhook.SecretFile, l.Webhook.TLSFiles()
+	watch, watchTLS := filewatch.New(s.log, file), filewatch.New(s.log, files...)
 	users, err := webhook.Open(l.Source(), l.Webhook.Config, s.log)
 	if err != nil {
 		return source{}, err
 	}
 	s.later(users)
 	s.keep = append(s.keep, keeper{what: "secret of login " + l.Source(), file: file, watch: watch, reload: users.Reload})
+	if len(files) > 0 {
+		s.keep = append(s.keep, keeper{
+			what: "TLS of login " + l.Source(), file: strings.Join(files, ", "), watch: watchTLS, reload: users.ReloadTLS,
+		})
+	}
 	remember := min(s.cfg.Limits.PasswordCache, l.Webhook.Cache)
 	password := ss.caches.before(l.Source(), users, remember)
 	return source{password: password, directory: users, prober: users, remember: remember}, nil

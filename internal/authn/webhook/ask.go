@@ -17,7 +17,7 @@ import (
 // service is who is asked. It is a program.Asker.
 type service struct {
 	url     string
-	client  *http.Client
+	client  atomic.Pointer[http.Client]
 	retries int
 	away    *away
 	now     func() time.Time
@@ -79,7 +79,7 @@ func (s *service) post(ctx context.Context, question []byte) ([]byte, *failure) 
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "moorgate")
-	res, err := s.client.Do(req)
+	res, err := s.client.Load().Do(req)
 	if err != nil {
 		return nil, unanswered(err)
 	}

@@ -11,9 +11,9 @@ import (
 type Config struct {
 	URL            string        `yaml:"url"`             // https://host/path; http only to this machine itself
 	SecretFile     string        `yaml:"secret_file"`     // what questions and answers are signed with; read again when it changes
-	CA             string        `yaml:"ca"`              // PEM file of the authorities to trust; "": those of the system
+	CA             string        `yaml:"ca"`              // PEM file of the authorities to trust; "": those of the system; read again as key is
 	Cert           string        `yaml:"cert"`            // PEM file of a certificate for the service to see; "": none
-	Key            string        `yaml:"key"`             // PEM file of its key
+	Key            string        `yaml:"key"`             // PEM file of its key; the three are read again when they change
 	Timeout        time.Duration `yaml:"timeout"`         // for an answer, with all that is tried again
 	Retries        int           `yaml:"retries"`         // how often it is tried again where that may help
 	MaxConnections int           `yaml:"max_connections"` // questions at the same time; who comes then waits
@@ -23,6 +23,17 @@ type Config struct {
 // Default is the configuration of a service of which nothing is said.
 func Default() Config {
 	return Config{Timeout: 5 * time.Second, Retries: 2, MaxConnections: 16, Cache: time.Minute}
+}
+
+// TLSFiles returns the files that Source.ReloadTLS reads; none for a service of which
+// those of the system are trusted, and which sees no certificate.
+func (c Config) TLSFiles() (names []string) {
+	for _, name := range []string{c.CA, c.Cert, c.Key} {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Bounds of the configuration.

@@ -1,9 +1,16 @@
 package webhook
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +19,7 @@ import (
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/authntest"
+	"github.com/moorgate/moorgate/internal/authn/certtest"
 	"github.com/moorgate/moorgate/internal/authn/programtest"
 )
 
@@ -122,6 +130,74 @@ func TestSecretsChange(t *testing.T) {
 			t.Fatalf("with the new one alone: %v", verify(t, s))
 		}
 	}
+}
+
+// The authority and our certificate are replaced while people sign in: the service has
+// new ones too, of which none of the old ones knows. What cannot be used changes
+// nothing.
+func TestTLSFilesChange(t *testing.T) {
+	t.Parallel()
+	var shown atomic.Value // the certificate of the last question
+	f := startFakeTLS(t, &tls.Config{ClientAuth: tls.RequireAnyClientCert}, func(f *fake, w http.ResponseWriter, r *http.Request, _ []byte) {
+		shown.Store(r.TLS.PeerCertificates[0].SerialNumber.String())
+		f.say(w, r, letIn)
+	})
+	own := func(serial int64) (cert, key string) {
+		made := certtest.NewAuthority(t, "Ours").Client(t, "moorgate", func(c *x509.Certificate) { c.SerialNumber = big.NewInt(serial) })
+		dir := t.TempDir()
+		cert, key = filepath.Join(dir, "cert"), filepath.Join(dir, "key")
+		certtest.WritePair(t, made, cert, key)
+		return cert, key
+	}
+	c := f.config()
+	c.Cert, c.Key = own(1001)
+	s := open(t, c)
+	ask := func(what, serial string) {
+		t.Helper()
+		if err := verify(t, s); err != nil || shown.Load() != serial {
+			t.Errorf("%s: %v, with certificate %s, want %s", what, err, shown.Load(), serial)
+		}
+	}
+	ask("at first", "1001")
+
+	cert, key := own(1002)
+	replace(t, cert, c.Cert)
+	if err := s.ReloadTLS(); err == nil || !strings.Contains(err.Error(), "(cert, key)") {
+		t.Errorf("a certificate without its key: %v", err)
+	}
+	ask("a certificate without its key", "1001")
+	replace(t, key, c.Key)
+	if err := s.ReloadTLS(); err != nil {
+		t.Fatal(err)
+	}
+	ask("another certificate", "1002")
+
+	replace(t, pair(t, time.Now()).CACert, c.CA)
+	if err := s.ReloadTLS(); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(t, s); err == nil || isAnswer(err) || !strings.Contains(err.Error(), "name its authority in ca") {
+		t.Errorf("an authority of others: %v", err)
+	}
+	certtest.Write(t, c.CA, "none")
+	if err := s.ReloadTLS(); err == nil || !strings.Contains(err.Error(), "there is no certificate in") {
+		t.Errorf("a file without an authority: %v", err)
+	}
+	certtest.Write(t, c.CA, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})))
+	if err := s.ReloadTLS(); err != nil {
+		t.Fatal(err)
+	}
+	ask("the right authority, at once", "1002")
+}
+
+// replace gives a file the content of another.
+func replace(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certtest.Write(t, to, string(text))
 }
 
 func TestCheckFindsAllMistakes(t *testing.T) {

@@ -23,13 +23,12 @@ type Source struct {
 // reached now does not keep others from signing in. name is Identity.Source of its
 // users. c has passed Check.
 func Open(name string, c Config, log *slog.Logger) (*Source, error) {
-	client, err := newClient(c)
-	if err != nil {
-		return nil, err
-	}
-	s := &service{url: c.URL, client: client, retries: c.Retries, away: &away{now: time.Now}, now: time.Now}
+	s := &service{url: c.URL, retries: c.Retries, away: &away{now: time.Now}, now: time.Now}
 	limits := program.Limits{Timeout: c.Timeout, AtOnce: c.MaxConnections}
 	source := &Source{Source: program.New(name, s, limits, log), cfg: c, service: s}
+	if err := source.ReloadTLS(); err != nil {
+		return nil, err
+	}
 	if err := source.Reload(); err != nil {
 		return nil, err
 	}
@@ -46,9 +45,23 @@ func (s *Source) Reload() error {
 	return nil
 }
 
+// ReloadTLS reads the authorities and our certificate again: new questions are asked
+// on new connections. After an error the last good ones stay.
+func (s *Source) ReloadTLS() error {
+	client, err := newClient(s.cfg)
+	if err != nil {
+		return err
+	}
+	if old := s.service.client.Swap(client); old != nil {
+		old.CloseIdleConnections() // those in use end with their answer
+		s.service.away.note(nil)   // it may have been away for want of the new ones
+	}
+	return nil
+}
+
 // Close ends the connections that rest.
 func (s *Source) Close() error {
-	s.service.client.CloseIdleConnections()
+	s.service.client.Load().CloseIdleConnections()
 	return nil
 }
 

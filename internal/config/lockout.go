@@ -7,7 +7,7 @@ import (
 
 // Lockout says how slow it is to guess passwords.
 type Lockout struct {
-	Failures int           `yaml:"failures"` // wrong passwords of a user at one address that go unpunished; 0: one may guess
+	Failures int           `yaml:"failures"` // the wrong password of a user at one address that locks, and each one more; 0: one may guess
 	First    time.Duration `yaml:"first"`    // how long the first lock lasts; each is twice as long as the one before
 	Longest  time.Duration `yaml:"longest"`  // and any
 	Forget   time.Duration `yaml:"forget"`   // wrong passwords are forgotten after so long without one

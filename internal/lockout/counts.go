@@ -32,7 +32,7 @@ type count struct {
 type counts struct {
 	kind  Kind
 	max   int
-	limit int // this many go unpunished
+	limit int // the wrong password that begins the first lock
 	o     Options
 	byKey map[key]*count
 	least smallest
@@ -67,8 +67,8 @@ func (cs *counts) left(c *count, now time.Time) time.Duration {
 	return min(max(c.until.Sub(now), 0), cs.o.Longest)
 }
 
-// room returns how many passwords may be tried at the same time for k: as many as go
-// unpunished, and then one.
+// room returns how many passwords may be tried at the same time for k: as many as are
+// left until a lock begins, and then one.
 func (cs *counts) room(k key, now time.Time) int {
 	c := cs.find(k, now)
 	if c == nil {

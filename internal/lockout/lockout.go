@@ -50,8 +50,8 @@ const (
 
 // Options say how a Guard decides.
 type Options struct {
-	// Failures is how many wrong passwords of a user at one address go unpunished.
-	// From then on each of them locks for twice as long as the one before.
+	// Failures is which wrong password of a user at one address begins the first
+	// lock. Each one more locks for twice as long as the one before.
 	Failures int
 	First    time.Duration // how long the first lock lasts
 	Longest  time.Duration // and any

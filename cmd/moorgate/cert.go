@@ -17,12 +17,13 @@ import (
 // newCertCommand makes "moorgate cert".
 func newCertCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "cert",
-		Short:   "Make certificates for TLS",
-		Long:    "Make certificates for TLS, from an authority of your own.",
-		Example: `  moorgate cert create --host myregistrydomain.com --out certs`,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:   "cert",
+		Short: "Make certificates for TLS",
+		Long:  "Make certificates for TLS, from an authority of your own.",
+		Example: `  moorgate cert create --host myregistrydomain.com --out certs
+  moorgate cert client alice --out certs`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newCertCreateCommand(), newCertClientCommand())
 	return cmd

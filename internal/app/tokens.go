@@ -39,12 +39,6 @@ type tokens struct {
 	server func(*http.Request) (gate.TokenServer, bool)
 }
 
-// Sources of what we have issued, in the metrics.
-const (
-	ownTokens   = "own"
-	ownSessions = "session"
-)
-
 // openTokens opens the token endpoint where people sign in, and the trust in the
 // token servers of others.
 func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (*tokens, error) {
@@ -64,9 +58,9 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 			return nil, err
 		}
 		s.openEndpoint(t, door, e, keys, store, sessions)
-		bearers = append(bearers, s.metrics.Bearer(ownTokens, &token.Verifier{
+		bearers = append(bearers, s.metrics.Bearer(config.OwnTokens, &token.Verifier{
 			Issuer: s.cfg.Token.Issuer, Audience: s.cfg.Token.Service, Keys: keys, Now: time.Now,
-		}), s.metrics.Bearer(ownSessions, sessions))
+		}), s.metrics.Bearer(config.OwnSessions, sessions))
 		t.server = func(r *http.Request) (gate.TokenServer, bool) { return s.tokenServer(r, e.policy) }
 	}
 	bearers = append(bearers, e.bearers...)
@@ -179,7 +173,7 @@ func (s *Server) openSessions(e entrance, keys *token.Keys) (*session.Sessions, 
 		Issuer: s.cfg.Token.Issuer, Sign: keys.Sign, Users: e.users, Secret: secret, TTL: s.cfg.Token.SessionTTL, Now: time.Now,
 		Verifier: e.keys.Bearer(verifier), // one that was made from a key is worth what the key is worth now
 	}
-	e.desk.Passwords = authn.Chain(s.metrics.Password(ownSessions, sessions), e.desk.Passwords)
+	e.desk.Passwords = authn.Chain(s.metrics.Password(config.OwnSessions, sessions), e.desk.Passwords)
 	return sessions, nil
 }
 

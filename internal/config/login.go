@@ -145,9 +145,16 @@ func (v *validator) source(path string, l Login) bool {
 	return len(names) > 0
 }
 
+// Names in the metrics of what we have issued: no source may have one of them.
+const (
+	OwnTokens   = "own"     // tokens for registries
+	OwnSessions = "session" // sessions of the command line and the credential helper
+)
+
 func (v *validator) sourceName(path, name string, seen map[string]bool) {
 	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
 	v.check(name != access.RobotSource, path, "%q is the source of robots' keys: give it another name", name)
+	v.check(name != OwnTokens && name != OwnSessions, path, "%q is the name of what this server issues itself: give it another name", name)
 	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
 	seen[name] = true
 }

@@ -96,6 +96,34 @@ func TestACountedSourceRecognizesItsOwn(t *testing.T) {
 	}
 }
 
+// What by its form is no credential of a source is not counted there; what is, and what
+// the source has an answer to anyway, is.
+func TestOnlyWhatIsForASourceIsCounted(t *testing.T) {
+	t.Parallel()
+	m := metrics.New()
+	for _, tt := range []struct {
+		password string
+		err      error
+	}{
+		{"password", authn.ErrNoMatch}, {"another", authn.ErrNoMatch},
+		{"key", authn.ErrNoMatch}, {"key", authn.ErrWrongPassword}, {"key", nil},
+		{"password", fmt.Errorf("%w: of others", authn.ErrNoMatch)},
+	} {
+		who, err := m.Password("keys", keys{source{tt.err}}).VerifyPassword(t.Context(), "alice", tt.password)
+		if who.User != "alice" || !errors.Is(err, tt.err) {
+			t.Errorf("%s: %+v, %v, want %v", tt.password, who, err, tt.err)
+		}
+	}
+	want := "# HELP moorgate_logins_total Answers of identity sources, by the source, by what was shown (password, token, arrival), and by outcome (ok, wrong, unknown, expired, busy, fault, gone).\n" +
+		"# TYPE moorgate_logins_total counter\n"
+	for outcome, n := range map[string]int{"ok": 1, "unknown": 2, "wrong": 1, "busy": 0, "expired": 0, "fault": 0, "gone": 0} {
+		want += fmt.Sprintf("moorgate_logins_total{by=\"password\",outcome=%q,source=\"keys\"} %d\n", outcome, n)
+	}
+	if err := testutil.GatherAndCompare(m.Gatherer(), strings.NewReader(want), "moorgate_logins_total"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNobodyLooks(t *testing.T) {
 	t.Parallel()
 	var m *metrics.Metrics

@@ -54,7 +54,8 @@ func (m meter) note(begun time.Time, err error) {
 }
 
 // Password returns next, whose answers are counted under the name of the source. It
-// recognizes what next does.
+// recognizes what next does, and then does not count what it knows nothing about and
+// does not recognize.
 func (m *Metrics) Password(source string, next authn.Password) authn.Password {
 	if m == nil || next == nil {
 		return next
@@ -82,6 +83,17 @@ func (p *password) VerifyPassword(ctx context.Context, user, pw string) (access.
 type recognizer struct {
 	*password
 	knows authn.Recognizer
+}
+
+// VerifyPassword is authn.Password. Credentials of another form are not for this
+// source: that they are not its own is no answer to be counted.
+func (r *recognizer) VerifyPassword(ctx context.Context, user, pw string) (access.Identity, error) {
+	begun := time.Now()
+	who, err := r.next.VerifyPassword(ctx, user, pw)
+	if err != authn.ErrNoMatch || r.Recognizes(user, pw) { //nolint:errorlint // the bare one has no reason
+		r.meter.note(begun, err)
+	}
+	return who, err
 }
 
 // Recognizes is authn.Recognizer.

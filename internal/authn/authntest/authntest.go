@@ -39,7 +39,10 @@ func people() map[string]string {
 	}
 }
 
-// Run runs the suite.
+// Run runs the suite. It is for sources to which passwords can be given. Keys and signed
+// tokens are passwords too, but of their source's making: the name that comes with them
+// proves nothing, and what has not their form is not theirs to refuse. They run
+// RunBearer.
 func Run(t *testing.T, c Config) {
 	t.Helper()
 	t.Run("right passwords", c.right)

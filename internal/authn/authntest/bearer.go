@@ -22,6 +22,7 @@ type BearerConfig struct {
 
 	Source string // Identity.Source of its users
 	Limits bool   // its tokens have a ceiling
+	Final  bool   // a token that has expired is as good as none, also for what it began
 }
 
 // RunBearer runs the suite of authn.Bearer.
@@ -96,6 +97,13 @@ func (c BearerConfig) expired(t *testing.T) {
 	b, issue := c.New(t)
 	end := time.Now().Add(-time.Minute).Truncate(time.Second)
 	text := issue("alice", end)
+	if c.Final {
+		got, err := b.VerifyToken(t.Context(), text)
+		if diff := cmp.Diff(authn.Token{}, got); diff != "" || !errors.Is(err, authn.ErrNoMatch) || errors.Is(err, authn.ErrExpired) {
+			t.Errorf("error %v, %s; want ErrNoMatch and nothing with it", err, diff)
+		}
+		return
+	}
 	for range 2 {
 		got, err := b.VerifyToken(t.Context(), text)
 		if !errors.Is(err, authn.ErrExpired) || errors.Is(err, authn.ErrNoMatch) {

@@ -3,6 +3,7 @@ package keys_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/authn/authntest"
 	"github.com/moorgate/moorgate/internal/authn/keys"
 )
 
@@ -43,6 +45,24 @@ func (i issued) VerifyToken(_ context.Context, text string) (authn.Token, error)
 		return authn.Token{}, authn.ErrNoMatch
 	}
 	return t.token, t.err
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	authntest.RunBearer(t, authntest.BearerConfig{Source: "htpasswd", Final: true, New: func(t *testing.T) (authn.Bearer, func(string, time.Time) string) {
+		f := newFixture(t)
+		f.set("htpasswd/bob", []string{})
+		now := time.Now()
+		f.advance(now.Sub(f.clock()))
+		made := 0
+		return f.Bearer(nobody{}), func(user string, expires time.Time) string {
+			const life = time.Hour
+			made++
+			f.advance(expires.Add(-life).Sub(f.clock()))
+			defer func() { f.advance(now.Sub(f.clock())) }()
+			return f.create(t, keys.Request{Name: fmt.Sprint("laptop", made), User: user, Source: "htpasswd", Life: life}).Secret
+		}
+	}})
 }
 
 func TestKeyAsToken(t *testing.T) {

@@ -35,7 +35,7 @@ func startCertified(t *testing.T, upstream string) *certified {
 	m.run(t, "moorgate cert client alice --group developers --out certs")
 	m.run(t, "moorgate cert client bob --out certs")
 	reg := &certified{registry: &registry{ca: filepath.Join(m.home, "certs", "ca.crt")}, dir: filepath.Join(m.home, "certs")}
-	config := m.write(t, "moorgate.yaml", fmt.Sprintf("login:\n  - certificate: {ca: %s, groups: ou}\n%s", reg.ca, certifiedRules))
+	config := m.write(t, "moorgate.yaml", fmt.Sprintf(audited+"login:\n  - certificate: {ca: %s, groups: ou}\n%s", reg.ca, certifiedRules))
 	args := []string{"--config", config, "--tls-cert", filepath.Join(reg.dir, "domain.crt"), "--tls-key", filepath.Join(reg.dir, "domain.key")}
 	if upstream == "" {
 		reg.Server = testserver.Start(t, args...)

@@ -188,7 +188,7 @@ func startConfigured(t *testing.T, config string) *registry {
 	if !strings.Contains(config, "login:") {
 		config += fmt.Sprintf("login: [{htpasswd: {file: %q}}]\n", p.write(t, dir))
 	}
-	writeFile(t, file, config)
+	writeFile(t, file, audited+config)
 	reg.Server = testserver.Start(t, "--config", file, "--tls-cert", cert, "--tls-key", key)
 	printLogAtFailure(t, reg.Server)
 	return reg

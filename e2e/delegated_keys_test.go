@@ -110,7 +110,7 @@ func TestForeignTokenServer(t *testing.T) {
 		"keys in a file": fmt.Sprintf("keys_file: %s", filepath.Join(server.DataDir, "token", "jwks.json")),
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := fmt.Sprintf("token: {accept: [{issuer: the gate, service: registry.example, realm: %q, %s}]}\n", server.realm(t), keys)
+			config := fmt.Sprintf(audited+"token: {accept: [{issuer: the gate, service: registry.example, realm: %q, %s}]}\n", server.realm(t), keys)
 			file := filepath.Join(t.TempDir(), "moorgate.yaml")
 			writeFile(t, file, config)
 			own := testserver.Start(t, "--config", file, "--tls-cert", server.cert, "--tls-key", server.key)

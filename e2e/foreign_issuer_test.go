@@ -136,7 +136,7 @@ func TestATokenServerOfOthers(t *testing.T) {
 	image := images.image(t, "amd64", "hello from a token of others\n")
 	images.tag(t, image, "v1")
 	file := filepath.Join(t.TempDir(), "moorgate.yaml")
-	writeFile(t, file, fmt.Sprintf("token: {accept: [{issuer: %q, service: registry.example, realm: %q, keys_url: %q, ca: %q, refresh: 1s}]}\n",
+	writeFile(t, file, fmt.Sprintf(audited+"token: {accept: [{issuer: %q, service: registry.example, realm: %q, keys_url: %q, ca: %q, refresh: 1s}]}\n",
 		"https://login.example.com", "https://"+away(t, server.Addr)+"/auth", server.URL+"/keys", server.ca))
 	own := testserver.Start(t, "--config", file, "--tls-cert", server.cert, "--tls-key", server.key)
 	printLogAtFailure(t, own)

@@ -18,7 +18,7 @@ func startRuledGateway(t *testing.T, url string) *delegated {
 	s := &tokenServer{ca: filepath.Join(dir, "ca.crt"), people: newPeople(), detour: startDetour(t)}
 	s.cert, s.key = writeCertificates(t, dir)
 	file := filepath.Join(dir, "gateway.yaml")
-	writeFile(t, file, fmt.Sprintf("login: [{htpasswd: {file: %s}}]\nupstreams: [{url: %q}]\n%s", s.people.write(t, dir), url, accessRules))
+	writeFile(t, file, fmt.Sprintf(audited+"login: [{htpasswd: {file: %s}}]\nupstreams: [{url: %q}]\n%s", s.people.write(t, dir), url, accessRules))
 	s.Server = testserver.StartAs(t, "proxy", "--config", file, "--tls-cert", s.cert, "--tls-key", s.key)
 	printLogAtFailure(t, s.Server)
 	return &delegated{peer: &peer{Addr: s.Addr}, trusts: s, service: "moorgate"}

@@ -133,7 +133,7 @@ func startImpatientGateway(t *testing.T, upstream string) *registry {
 	reg := &registry{ca: filepath.Join(dir, "ca.crt"), password: rand.Text()}
 	cert, key := writeCertificates(t, dir)
 	file := filepath.Join(dir, "gateway.yaml")
-	writeFile(t, file, fmt.Sprintf("login: [{htpasswd: {file: %s}}]\nupstreams: [{url: %q}]\nlimits: {idle_timeout: %s}\n",
+	writeFile(t, file, fmt.Sprintf(audited+"login: [{htpasswd: {file: %s}}]\nupstreams: [{url: %q}]\nlimits: {idle_timeout: %s}\n",
 		people{"alice": reg.password}.write(t, dir), upstream, impatience))
 	reg.Server = testserver.StartAs(t, "proxy", "--config", file, "--tls-cert", cert, "--tls-key", key)
 	printLogAtFailure(t, reg.Server)

@@ -27,7 +27,9 @@ func startUpstream(t *testing.T, kind peerKind) string {
 	if kind != ownRegistry {
 		return "http://" + startPeer(t, kind, nil).Addr
 	}
-	own := testserver.Start(t, "--open")
+	config := filepath.Join(t.TempDir(), "upstream.yaml")
+	writeFile(t, config, audited)
+	own := testserver.Start(t, "--open", "--config", config)
 	printLogAtFailure(t, own)
 	return own.URL
 }

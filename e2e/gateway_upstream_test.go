@@ -19,7 +19,7 @@ func startGatewayTo(t *testing.T, settings section) *registry {
 	cert, key := writeCertificates(t, dir)
 	users := people{"alice": reg.password}.write(t, dir)
 	file := filepath.Join(dir, "gateway.yaml")
-	writeFile(t, file, fmt.Sprintf("login: [{htpasswd: {file: %s}}]\nupstreams: [%s]\n", users, asJSON(t, settings)))
+	writeFile(t, file, fmt.Sprintf(audited+"login: [{htpasswd: {file: %s}}]\nupstreams: [%s]\n", users, asJSON(t, settings)))
 	reg.Server = testserver.StartAs(t, "proxy", "--config", file, "--tls-cert", cert, "--tls-key", key)
 	printLogAtFailure(t, reg.Server)
 	return reg

@@ -31,7 +31,7 @@ func startKeyRegistry(t *testing.T, challenge string) *registry {
 	cert, key := writeCertificates(t, dir)
 	users, file := filepath.Join(dir, "registry.password"), filepath.Join(dir, "moorgate.yaml")
 	writeFile(t, users, hashLine(t, "alice", reg.password))
-	writeFile(t, file, `
+	writeFile(t, file, audited+`
 token: {challenge: `+challenge+`}
 access:
   rules:

@@ -30,7 +30,7 @@ func startForMachines(t *testing.T, p *oidctest.Provider, challenge string) *reg
 	reg := &registry{ca: filepath.Join(dir, "ca.crt")}
 	cert, key := writeCertificates(t, dir)
 	config := filepath.Join(dir, "moorgate.yaml")
-	writeFile(t, config, fmt.Sprintf(`
+	writeFile(t, config, fmt.Sprintf(audited+`
 token: {challenge: %s}
 login:
   - name: ci
@@ -53,7 +53,9 @@ access:
 // jobToken is the ID token of a job.
 func jobToken(t *testing.T, p *oidctest.Provider, project, ref, audience string) string {
 	t.Helper()
-	return p.Token(t, map[string]any{"sub": "job of " + project, "aud": audience, "owner": "acme", "project": project, "ref": ref})
+	token := p.Token(t, map[string]any{"sub": "job of " + project, "aud": audience, "owner": "acme", "project": project, "ref": ref})
+	testserver.Secret(token)
+	return token
 }
 
 func machineDocker(t *testing.T, engine *engine, reg *registry, p *oidctest.Provider) {

@@ -14,8 +14,8 @@ import (
 )
 
 // TestMain looks, after all tests, for every password and token that they have used
-// in all that the servers have written: the logs, and the audit of those that have
-// one.
+// in all that the servers have written: their logs and audits, and the logs of those
+// that were typed from pages.
 func TestMain(m *testing.M) {
 	testserver.Secret(wrongPassword)
 	os.Exit(testserver.Main(m))
@@ -36,7 +36,13 @@ func (m *machine) learn(t *testing.T, in io.Reader, command string) {
 		_, _ = text.ReadAt(all, 0) // it never fails
 		testserver.Secret(string(all))
 	}
-	err := filepath.WalkDir(m.home, func(path string, d fs.DirEntry, err error) error {
+	learnStores(t, m.home)
+}
+
+// learnStores notes what clients keep as credentials in a home directory.
+func learnStores(t *testing.T, home string) {
+	t.Helper()
+	err := filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || filepath.Ext(path) != ".json" {
 			return nil //nolint:nilerr // what goes meanwhile is no store of credentials
 		}
@@ -52,8 +58,8 @@ func (m *machine) learn(t *testing.T, in io.Reader, command string) {
 }
 
 // kept finds secrets where clients keep them: docker, podman, skopeo, crane, oras and
-// helm in one form, regctl in another.
-var kept = regexp.MustCompile(`"(auth|identitytoken|registrytoken|password|pass|token)"\s*:\s*"([^"]+)"`)
+// helm in one form, regctl and our helper in others.
+var kept = regexp.MustCompile(`"(auth|identitytoken|registrytoken|password|pass|token|secret)"\s*:\s*"([^"]+)"`)
 
 // credentials returns the secrets of a store: what stands in it, and the password in
 // it.

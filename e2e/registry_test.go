@@ -62,7 +62,7 @@ func startOwnRegistry(t *testing.T) *registry {
 	m.run(t, "moorgate cert create --host $HOSTS --out certs")
 	reg := &registry{ca: filepath.Join(m.home, "certs", "ca.crt"), password: rand.Text()}
 	m.runWith(t, reg.password, "moorgate passwd add registry.password alice")
-	reg.Server = testserver.Start(t,
+	reg.Server = testserver.Start(t, "--config", m.write(t, "moorgate.yaml", audited),
 		"--tls-cert", filepath.Join(m.home, "certs", "domain.crt"),
 		"--tls-key", filepath.Join(m.home, "certs", "domain.key"),
 		"--htpasswd", filepath.Join(m.home, "registry.password"))

@@ -2,12 +2,16 @@ package testserver
 
 import (
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // run is what all servers of the test process have printed, and what they must not
@@ -52,32 +56,79 @@ func (o *outputs) add(b *logBuffer) {
 	o.of = append(o.of, b)
 }
 
+// Written names the files that servers write in a test, such as an audit, by a pattern
+// of filepath.Glob; those with more behind their names belong to it, as rotation makes
+// them. They are read at the end of the test, after the end of the servers that it
+// starts from now on. It is an error if there are none.
+func Written(t testing.TB, pattern string) {
+	t.Helper()
+	t.Cleanup(func() {
+		files, err := filepath.Glob(pattern + "*")
+		if err != nil || len(files) == 0 && !t.Failed() {
+			t.Errorf("no server has written %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Errorf("not looked for secrets: %v", err)
+			}
+			Printed(text)
+		}
+	})
+}
+
 // Main is for a TestMain: it runs the tests, and fails if a server has printed a
-// secret of theirs, or anything that has the form of one.
+// secret of theirs, or anything that has the form of one. If all tests were run it
+// also fails if there was nothing to look at, or nothing to look for.
 func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	for _, leak := range run.leaks() {
 		fmt.Printf("--- FAIL: a server has printed a secret: %s\n", leak)
 		code = max(code, 1)
 	}
-	servers, bytes, secrets := run.size()
-	fmt.Printf("looked for %d secrets in what %d servers have printed, %d bytes\n", secrets, servers, bytes)
+	seen := run.size()
+	fmt.Println(seen)
+	if code == 0 && seen.idle() && !selected() {
+		fmt.Println("--- FAIL: the search for secrets had nothing to look at, or nothing to look for")
+		code = 1
+	}
 	return code
 }
 
-func (o *outputs) size() (servers, bytes, secrets int) {
+// selected reports whether only some tests of the package were to be run.
+func selected() bool {
+	for _, name := range []string{"test.run", "test.skip", "test.list"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// size is how much was searched.
+type size struct{ outputs, bytes, secrets int }
+
+func (s size) String() string {
+	return fmt.Sprintf("looked for %d secrets in %d outputs of servers, %d bytes", s.secrets, s.outputs, s.bytes)
+}
+
+func (s size) idle() bool { return s.bytes == 0 || s.secrets == 0 }
+
+func (o *outputs) size() size {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	s := size{outputs: len(o.of), secrets: len(o.secrets)}
 	for _, b := range o.of {
-		bytes += len(b.String())
+		s.bytes += len(b.String())
 	}
-	return len(o.of), bytes, len(o.secrets)
+	return s
 }
 
 // forms are those of secrets that nobody has to name.
 var forms = []*regexp.Regexp{
 	regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*\.?[A-Za-z0-9_-]*`), // a token, or its first parts
 	regexp.MustCompile(`mg[a-z]_[A-Za-z0-9_-]{8,}`),                             // a key, a refresh token
+	regexp.MustCompile(`whsec_[A-Za-z0-9+/]{8,}`),                               // the secret of a webhook
 	regexp.MustCompile(`\b[Bb]asic [a-z]*[A-Z0-9+/][A-Za-z0-9+/]{6,}`),
 	regexp.MustCompile(`\b[Bb]earer [a-z]*[A-Z0-9][A-Za-z0-9._~+/-]{12,}`),
 	regexp.MustCompile(`\$(2[abxy]|apr1|5|6|y)\$[./A-Za-z0-9$]{16,}`), // the hash of a password

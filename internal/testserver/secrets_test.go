@@ -4,6 +4,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -27,6 +30,7 @@ func TestLeaksAreFound(t *testing.T) {
 		"the head of a token":  "token=eyJhbGciOiJFUzI1NiJ9.",
 		"a key":                "mgk_0123456789abcdef",
 		"a refresh token":      "mgr_0123456789abcdef_0123456789abcdef",
+		"of a webhook":         "secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		"a header":             `Authorization: "Basic dXNlcjpwYXNzd29yZA=="`,
 		"another header":       "bearer 0123456789abcdef0123",
 		"a hash":               "alice:$2y$05$abcdefghijklmnopqrstuv",
@@ -40,6 +44,50 @@ func TestLeaksAreFound(t *testing.T) {
 		if found := o.leaks(); len(found) != 1 || found[0] != strings.TrimSpace(line) {
 			t.Errorf("%s: found %q", name, found)
 		}
+	}
+}
+
+// What servers write to files is searched too, and that of files which were rotated.
+func TestFilesAreSearched(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i, name := range []string{"audit.log", "audit.log.1"} {
+		line := fmt.Sprintf("a line of the test of files, %d", i)
+		t.Run(name, func(t *testing.T) {
+			Written(t, filepath.Join(dir, "audit.log"))
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(line), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		})
+		run.mu.Lock()
+		found := slices.ContainsFunc(run.of, func(b *logBuffer) bool { return b.String() == line })
+		run.mu.Unlock()
+		if !found {
+			t.Errorf("%s is not searched", name)
+		}
+	}
+}
+
+// A search that finds nothing because it looks at nothing is none.
+func TestASearchThatWasNone(t *testing.T) {
+	t.Parallel()
+	var o outputs
+	if !o.size().idle() {
+		t.Error("nothing at all is enough")
+	}
+	o.secrets = map[string]bool{"correct horse battery staple": true}
+	b := &logBuffer{}
+	o.add(b)
+	if !o.size().idle() {
+		t.Error("servers that have printed nothing are enough")
+	}
+	_, _ = b.Write([]byte("level=INFO msg=listening\n")) // it never fails
+	if got := o.size(); got.idle() || got.String() != "looked for 1 secrets in 1 outputs of servers, 25 bytes" {
+		t.Error(got)
+	}
+	o.secrets = nil
+	if !o.size().idle() {
+		t.Error("logs without secrets to look for are enough")
 	}
 }
 

@@ -29,13 +29,16 @@ type rig struct {
 	later time.Duration // how much the clock of the helper is ahead
 }
 
+// audited has the registry tell all that it can, which is searched for secrets.
+const audited = "log: {level: debug}\naudit: {stdout: true, pulls: true}\n"
+
 // newRig runs a registry with more lines in its configuration.
 func newRig(t *testing.T, config string) *rig {
 	t.Helper()
 	r := &rig{users: filepath.Join(t.TempDir(), "users"), password: rand.Text()}
 	r.setPassword(t, r.password)
 	file := filepath.Join(t.TempDir(), "moorgate.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(audited+config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.server = testserver.Start(t, "--config", file, "--htpasswd", r.users)
@@ -62,6 +65,7 @@ func (r *rig) advance(d time.Duration) {
 
 func (r *rig) setPassword(t *testing.T, password string) {
 	t.Helper()
+	testserver.Secret(password)
 	hash, err := htpasswd.Hash(password, htpasswd.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +126,7 @@ func (r *rig) status(t *testing.T, user, secret string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	testserver.Secret(secret)
 	req.SetBasicAuth(user, secret)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

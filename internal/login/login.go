@@ -57,7 +57,8 @@ func (d *Desk) Present(r *http.Request) (access.Identity, error) {
 		return access.Anonymous(), nil
 	}
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // where this fails, nobody is there
-	who, err := d.Presence.VerifyArrival(r.Context(), authn.Arrival{Peer: peer.Addr().Unmap(), TLS: r.TLS, Header: r.Header})
+	address := peer.Addr().Unmap().WithZone("")  // networks of a configuration have no zones
+	who, err := d.Presence.VerifyArrival(r.Context(), authn.Arrival{Peer: address, TLS: r.TLS, Header: r.Header})
 	switch {
 	case err == nil:
 		return who, nil

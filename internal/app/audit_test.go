@@ -196,6 +196,41 @@ func TestAuditOfTheTokenEndpoint(t *testing.T) {
 	}
 }
 
+// Whoever types a secret where the name belongs has not published it.
+func TestASecretAsTheUserName(t *testing.T) {
+	t.Parallel()
+	const password = "the password of alice"
+	file := filepath.Join(t.TempDir(), "audit.log")
+	s := start(t, audited(usersFile(t, password), "{file: {path: "+file+"}}"))
+	k := keysOf(t, s)
+	_, made := k.robot("ci", "pull:**")
+	var answer struct {
+		Token   string `json:"token"`
+		Refresh string `json:"refresh_token"`
+	}
+	got := k.c.as("alice", password).want(t, http.StatusOK, http.MethodGet, "/token?service=moorgate&offline_token=true&client_id=docker", nil)
+	if err := json.Unmarshal(got.body, &answer); err != nil || answer.Refresh == "" {
+		t.Fatalf("%v, %s", err, got.body)
+	}
+	testserver.Secret(made.Secret, answer.Token, answer.Refresh)
+	for _, secret := range []string{made.Secret, answer.Refresh, answer.Token, "eyJhbGciOiJFUzI1NiJ9.e30.eA", made.Secret[:40]} {
+		k.c.as(secret, "").want(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil)
+		k.c.as(secret, secret).want(t, http.StatusUnauthorized, http.MethodGet, "/token?service=moorgate", nil)
+		k.c.want(t, http.StatusUnauthorized, http.MethodPost, "/token", strings.NewReader("grant_type=password&service=moorgate&client_id=docker&password=x&username="+secret),
+			"Content-Type", "application/x-www-form-urlencoded")
+	}
+	for name, text := range map[string]string{"audit": readFile(t, file), "log": s.Log()} {
+		for _, secret := range []string{made.Secret[4:40], answer.Refresh[4:], answer.Token[:40], "eyJhbGciOiJFUzI1NiJ9"} {
+			if strings.Contains(strings.ToLower(text), strings.ToLower(secret)) {
+				t.Errorf("the %s has %s", name, secret)
+			}
+		}
+		if !strings.Contains(text, `mgk_…`) || !strings.Contains(text, `mgr_…`) || !strings.Contains(text, `eyJ…`) {
+			t.Errorf("the %s does not say what was typed: %s", name, text)
+		}
+	}
+}
+
 // unique drops records that follow the same one, and those of files that were read
 // again: files are seen to change more than once while they are written.
 func unique(list []string) (short []string) {

@@ -103,8 +103,8 @@ func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, e
 
 // verify asks the identity sources, if a password may be tried now.
 func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, error) {
-	if user == "" || len(user) > maxUser || len(password) > maxPassword || strings.ContainsAny(user, "\x00\r\n:") {
-		return access.Identity{}, d.failed(r, access.Identity{}, "malformed user name or password")
+	if err := d.checkForm(r, user, password); err != nil {
+		return access.Identity{}, err
 	}
 	attempt, err := d.begin(r, user, password)
 	if err != nil {
@@ -125,6 +125,19 @@ func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, 
 	default:
 		return access.Identity{}, oci.Errorf(oci.Unavailable, "the login service cannot answer now: try again later").Because(fmt.Errorf("verify password of %q: %w", user, err))
 	}
+}
+
+// checkForm refuses what nobody can sign in with. No source is asked about it: they may
+// have logs of their own.
+func (d *Desk) checkForm(r *http.Request, user, password string) error {
+	if user == "" || len(user) > maxUser || len(password) > maxPassword || strings.ContainsAny(user, "\x00\r\n:") {
+		return d.failed(r, access.Identity{}, "malformed user name or password")
+	}
+	if shown, secret := withoutSecrets(user); secret {
+		d.note(r, access.Identity{User: shown}, "a key or a token stands where the user name belongs")
+		return oci.Errorf(oci.Unauthorized, "a key or a token stands where the user name belongs: send it as the password")
+	}
+	return nil
 }
 
 // tried is who somebody wanted to be, at the source that knows them if one does.

@@ -124,13 +124,14 @@ func readRequest(in io.Reader) (request, error) {
 	return q, nil
 }
 
-// registryOf returns host and port of the registry of an image.
+// registryOf returns host and port of the registry of an image, as the image has them:
+// the kubelet compares letter by letter when it looks up what it was answered.
 func registryOf(image string) (string, error) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		return "", fmt.Errorf("the image %.200q of the request has no name: %w", image, err)
 	}
-	return strings.ToLower(reference.Domain(named)), nil
+	return reference.Domain(named), nil
 }
 
 func (p *Provider) isOurs(host string) bool {

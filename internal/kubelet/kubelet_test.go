@@ -114,12 +114,20 @@ func TestTheKubeletKeepsNothingLongerThanItIsGood(t *testing.T) {
 
 func TestCredentialsGoToOurRegistriesOnly(t *testing.T) {
 	t.Parallel()
-	p := provider(t, "registry.example.com:5043", "*.apps.example.com", "mirror-*.example.org")
+	p := provider(t, "registry.example.com:5043", "*.apps.example.com", "mirror-*.example.org", "Capital.Example.com", "[::1]:5000", "[2001:DB8::5]")
 	for image, want := range map[string]string{ // the host that gets them
 		"registry.example.com:5043/team/app":                            "registry.example.com:5043",
 		"registry.example.com:5043/team/app:v1":                         "registry.example.com:5043",
 		"registry.example.com:5043/a@sha256:" + strings.Repeat("a", 64): "registry.example.com:5043",
-		"REGISTRY.example.com:5043/team/app":                            "registry.example.com:5043",
+		"REGISTRY.example.com:5043/team/app":                            "REGISTRY.example.com:5043", // as the kubelet looks it up
+		"capital.example.com/app":                                       "capital.example.com",
+		"CAPITAL.example.com/app":                                       "CAPITAL.example.com",
+		"[::1]:5000/app":                                                "[::1]:5000",
+		"[2001:db8::5]/app":                                             "[2001:db8::5]",
+		"[::1]/app":                                                     "", // another port
+		"[::1]:5001/app":                                                "",
+		"[::2]:5000/app":                                                "",
+		"[2001:db8::5]:443/app":                                         "",
 		"eu.apps.example.com/app":                                       "eu.apps.example.com",
 		"mirror-2.example.org/app":                                      "mirror-2.example.org",
 		"registry.example.com/team/app":                                 "", // another port
@@ -184,7 +192,8 @@ func TestRequestsThatAreWrong(t *testing.T) {
 func TestPatternsThatAreWrong(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", "*", "*.*", "*.*.*", "https://registry.example.com", "registry.example.com/team", "a..b", ":5000", "a b", "-a", "[a]", "Registry", "registry:port",
+		"", "*", "*.*", "*.*.*", "https://registry.example.com", "registry.example.com/team", "a..b", ":5000", "a b", "-a", "[a]", "registry:port",
+		"[::1", "::1", "::1]:5000", "[::1]5000", "[*]:5000", "[a-z]:5000", "[]:5000", "[::1].example.com",
 	} {
 		if _, err := kubelet.ParsePattern(text); err == nil {
 			t.Errorf("%q is taken", text)

@@ -16,11 +16,13 @@ type Pattern struct {
 	port  string   // "" for none
 }
 
-// patternForm is what a pattern looks like.
-var patternForm = regexp.MustCompile(`^[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?(:[0-9]{1,5})?$`)
+// patternForm is what a pattern looks like in lower case.
+var patternForm = regexp.MustCompile(`^([a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?|\[[0-9a-f:]{2,39}\])(:[0-9]{1,5})?$`)
 
-// ParsePattern reads a pattern, such as registry.example.com:5043 or *.example.com.
+// ParsePattern reads a pattern, such as registry.example.com:5043, *.example.com or
+// [2001:db8::5]:5043. Capital letters mean the same as small ones.
 func ParsePattern(text string) (Pattern, error) {
+	text = strings.ToLower(text)
 	if !patternForm.MatchString(text) || strings.Contains(text, "..") {
 		return Pattern{}, fmt.Errorf("%q is not a registry such as registry.example.com:5043 or *.example.com", text)
 	}
@@ -31,15 +33,17 @@ func ParsePattern(text string) (Pattern, error) {
 	return Pattern{parts: strings.Split(host, "."), port: port}, nil
 }
 
+// split takes an address apart. An IPv6 address loses its brackets, which would mean
+// something else in a pattern.
 func split(address string) (host, port string) {
 	if h, p, err := net.SplitHostPort(address); err == nil {
 		return h, p
 	}
-	return address, ""
+	return strings.Trim(address, "[]"), ""
 }
 
 func (p Pattern) matches(address string) bool {
-	host, port := split(address)
+	host, port := split(strings.ToLower(address))
 	parts := strings.Split(host, ".")
 	if port != p.port || len(parts) != len(p.parts) {
 		return false

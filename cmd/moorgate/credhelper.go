@@ -19,11 +19,11 @@ import (
 
 // runHelper is the program under the name by which docker runs it. It returns the
 // exit code. Errors go to the standard output, where docker reads them.
-func runHelper(args []string, in io.Reader, out io.Writer) int {
+func runHelper(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	credentials.Name, credentials.Package, credentials.Version = credhelper.Name, "moorgate", readVersion().Version
-	h, err := newHelper()
+	h, err := newHelper(errOut)
 	if err == nil {
 		err = h.Serve(ctx, args, in, out)
 	}
@@ -35,7 +35,7 @@ func runHelper(args []string, in io.Reader, out io.Writer) int {
 }
 
 // newHelper returns the helper of the user.
-func newHelper() (*credhelper.Helper, error) {
+func newHelper(errOut io.Writer) (*credhelper.Helper, error) {
 	config, err := os.UserConfigDir()
 	if err != nil {
 		return nil, fmt.Errorf("where to keep logins? %w", err)
@@ -46,6 +46,6 @@ func newHelper() (*credhelper.Helper, error) {
 	}
 	return &credhelper.Helper{
 		Keyring: keyring.Keyring{Dir: filepath.Join(config, "moorgate", "credentials")},
-		Dirs:    client.CertificateDirs(home, config), Now: time.Now,
+		Dirs:    client.CertificateDirs(home, config), Now: time.Now, Aside: errOut,
 	}, nil
 }

@@ -74,7 +74,7 @@ func login(cmd *cobra.Command, registry string, f loginFlags) error {
 	if err != nil {
 		return err
 	}
-	h, err := newHelper()
+	h, err := newHelper(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ changes.`,
 			if err != nil {
 				return err
 			}
-			h, err := newHelper()
+			h, err := newHelper(cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ import (
 
 func main() {
 	if filepath.Base(os.Args[0]) == credhelper.Name {
-		os.Exit(runHelper(os.Args[1:], os.Stdin, os.Stdout))
+		os.Exit(runHelper(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(discreet{m}, map[string]func(){
 		"moorgate":      func() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
-		credhelper.Name: func() { os.Exit(runHelper(os.Args[1:], os.Stdin, os.Stdout)) },
+		credhelper.Name: func() { os.Exit(runHelper(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 

@@ -34,6 +34,10 @@ type Helper struct {
 	Keyring keyring.Keyring
 	Dirs    []string // where the certificates of registries are; see client.CertificateDirs
 	Now     func() time.Time
+
+	// Aside is where is said what does not stop the answer, a line each. The standard
+	// output belongs to the answer; docker shows its users the standard error.
+	Aside io.Writer
 }
 
 // Serve answers one question, which is the name of an action: get, store, erase, list
@@ -98,7 +102,8 @@ func (s *session) Delete(serverURL string) error {
 	return nil
 }
 
-// List returns the registries and their users. It asks no server.
+// List returns the registries and their users. It asks no server. A login that cannot
+// be read says so aside and leaves the others alone.
 func (s *session) List() (map[string]string, error) {
 	hosts, err := s.Keyring.Hosts()
 	if err != nil {
@@ -110,7 +115,7 @@ func (s *session) List() (map[string]string, error) {
 		switch {
 		case errors.Is(err, keyring.ErrNotFound): // removed just now
 		case err != nil:
-			return nil, err
+			fmt.Fprintf(s.Aside, "%s: the login to %s is not listed: %v\n", Name, host, err)
 		default:
 			users[host] = c.User
 		}

@@ -281,9 +281,26 @@ func TestMalloryAsks(t *testing.T) {
 	}
 }
 
+// listsTheOthers checks that a file that cannot be read does not hide the other logins,
+// and that its fault is told aside.
+func (r *rig) listsTheOthers(t *testing.T, says string) {
+	t.Helper()
+	r.aside.Reset()
+	out, err := r.serve(t, "list", "")
+	if err != nil || out != `{"other.example.com":"bob"}`+"\n" {
+		t.Errorf("the list is %q, %v", out, err)
+	}
+	if told := r.aside.String(); !strings.Contains(told, says) || !strings.Contains(told, r.server.Addr) || strings.Contains(told, "mgr_") {
+		t.Errorf("aside it says %q; want %q", told, says)
+	}
+}
+
 func TestFilesThatOthersTouched(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "")
+	if err := r.Keyring.Write("other.example.com", keyring.Credential{User: "bob", Password: "s3cret"}); err != nil {
+		t.Fatal(err)
+	}
 	login := func() {
 		if err := r.store(t, r.server.Addr, "alice", r.password); err != nil {
 			t.Fatal(err)
@@ -303,6 +320,7 @@ func TestFilesThatOthersTouched(t *testing.T) {
 		if err := tt.spoil(); err != nil {
 			t.Fatal(err)
 		}
+		r.listsTheOthers(t, tt.says)
 		_, err := r.get(t, r.server.Addr)
 		if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), r.file()) || strings.Contains(err.Error(), "mgr_") {
 			t.Errorf("a file %s: %v", name, err)

@@ -24,6 +24,7 @@ type rig struct {
 	server   *testserver.Server
 	users    string // the password file of the server
 	password string // of alice
+	aside    bytes.Buffer
 
 	mu    sync.Mutex
 	later time.Duration // how much the clock of the helper is ahead
@@ -47,7 +48,7 @@ func newRig(t *testing.T, config string) *rig {
 			t.Logf("log of the registry:\n%s", r.server.Log())
 		}
 	})
-	r.Helper = &credhelper.Helper{Keyring: keyring.Keyring{Dir: filepath.Join(t.TempDir(), "a", "b")}, Now: r.now}
+	r.Helper = &credhelper.Helper{Keyring: keyring.Keyring{Dir: filepath.Join(t.TempDir(), "a", "b")}, Now: r.now, Aside: &r.aside}
 	return r
 }
 

@@ -121,7 +121,7 @@ func challenge(text string) http.HandlerFunc {
 
 func newClient(t *testing.T) *client.Client {
 	t.Helper()
-	return &client.Client{HTTP: client.NewHTTP(&tls.Config{MinVersion: tls.VersionTLS12})}
+	return &client.Client{HTTP: client.NewHTTP(client.Trust{})}
 }
 
 func TestFind(t *testing.T) {
@@ -238,7 +238,7 @@ func TestTrust(t *testing.T) {
 	t.Cleanup(server.Close)
 	host := client.Host(strings.TrimPrefix(server.URL, "https://"))
 	reaches := func(dirs []string, ca string) error {
-		conf, err := client.TLSConfig(dirs, ca, host)
+		trust, err := client.NewTrust(dirs, ca, host)
 		if err != nil {
 			return err
 		}
@@ -246,7 +246,7 @@ func TestTrust(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		resp, err := client.NewHTTP(conf).Do(r)
+		resp, err := client.NewHTTP(trust).Do(r)
 		if err == nil {
 			err = resp.Body.Close()
 		}
@@ -286,11 +286,11 @@ func TestClientCertificates(t *testing.T) {
 	dir := t.TempDir()
 	writePEM(t, filepath.Join(dir, string(host), "ca.crt"), server)
 	find := func() error {
-		conf, err := client.TLSConfig([]string{dir}, "", host)
+		trust, err := client.NewTrust([]string{dir}, "", host)
 		if err != nil {
 			return err
 		}
-		_, err = (&client.Client{HTTP: client.NewHTTP(conf)}).Find(t.Context(), host)
+		_, err = (&client.Client{HTTP: client.NewHTTP(trust)}).Find(t.Context(), host)
 		return err
 	}
 	if err := find(); !errors.Is(err, client.ErrUnreachable) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,18 +22,41 @@ const (
 	maxSaid       = 300      // bytes of what a server says in an error
 )
 
-// NewHTTP returns a client that trusts as conf says, waits for half a minute, uses the
+// NewHTTP returns a client that trusts as trust says, waits for half a minute, uses the
 // proxies of the environment, and follows no redirects: a secret goes where it was
 // sent to.
-func NewHTTP(conf *tls.Config) *http.Client {
+func NewHTTP(trust Trust) *http.Client {
 	return &http.Client{
 		Timeout: answerTimeout,
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, TLSClientConfig: conf, ForceAttemptHTTP2: true,
+		Transport: naming{files: trust.Unread, next: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, TLSClientConfig: trust.TLS, ForceAttemptHTTP2: true,
 			DisableKeepAlives: true, MaxResponseHeaderBytes: maxAnswer,
-		},
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// naming names files that could not be read where TLS fails, which may be for want of
+// them.
+type naming struct {
+	files []string
+	next  http.RoundTripper
+}
+
+func (n naming) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := n.next.RoundTrip(r)
+	if err != nil && len(n.files) > 0 && r.URL.Scheme == "https" && isAboutTLS(err) {
+		return nil, fmt.Errorf("%w; this user may not read %s", err, strings.Join(n.files, ", "))
+	}
+	return resp, err
+}
+
+// isAboutTLS reports whether a server was not trusted, or has ended a connection that
+// stood: what it says about a certificate that it misses may be lost when it closes.
+func isAboutTLS(err error) bool {
+	var verify *tls.CertificateVerificationError
+	var op *net.OpError
+	return errors.As(err, &verify) || errors.Is(err, io.EOF) || errors.As(err, &op) && op.Op != "dial"
 }
 
 // reply is an answer that was read to its end.

@@ -21,33 +21,42 @@ func CertificateDirs(home, config string) []string {
 	}
 }
 
-// TLSConfig returns whom to trust when speaking to hosts: the authorities of the
+// Trust is whom to trust, and what to show them.
+type Trust struct {
+	TLS *tls.Config
+
+	// Unread are files that this user may not read, and errors about TLS name: those of
+	// the docker engine, which is root, are often none of ours.
+	Unread []string
+}
+
+// NewTrust returns whom to trust when speaking to hosts: the authorities of the
 // system, those in the directories dirs for these hosts, and those in the PEM file
 // ca if it is not "". Client certificates in the directories are shown.
-func TLSConfig(dirs []string, ca string, hosts ...Host) (*tls.Config, error) {
+func NewTrust(dirs []string, ca string, hosts ...Host) (Trust, error) {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()
 	}
-	conf := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	trust := Trust{TLS: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	if ca != "" {
 		if err := addFile(roots, ca); err != nil {
-			return nil, err
+			return Trust{}, err
 		}
 	}
 	for _, dir := range dirs {
 		for _, host := range hosts {
-			if err := addDir(conf, filepath.Join(dir, string(host))); err != nil {
-				return nil, err
+			if err := trust.addDir(filepath.Join(dir, string(host))); err != nil {
+				return Trust{}, err
 			}
 		}
 	}
-	return conf, nil
+	return trust, nil
 }
 
 // addDir adds a directory of docker's kind: *.crt are authorities, *.cert with *.key
 // are client certificates. One that is not there, or not for us, has nothing.
-func addDir(conf *tls.Config, dir string) error {
+func (t *Trust) addDir(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
@@ -56,18 +65,29 @@ func addDir(conf *tls.Config, dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		switch filepath.Ext(e.Name()) {
-		case ".crt":
-			err = addFile(conf.RootCAs, path)
-		case ".cert":
-			var pair tls.Certificate
-			pair, err = tls.LoadX509KeyPair(path, strings.TrimSuffix(path, ".cert")+".key")
-			conf.Certificates = append(conf.Certificates, pair)
-		}
-		if err != nil {
+		err := t.add(filepath.Join(dir, e.Name()))
+		var path *fs.PathError
+		switch {
+		case errors.Is(err, fs.ErrPermission) && errors.As(err, &path):
+			t.Unread = append(t.Unread, path.Path)
+		case err != nil:
 			return fmt.Errorf("certificates in %s: %w", dir, err)
 		}
+	}
+	return nil
+}
+
+// add adds a file of such a directory.
+func (t *Trust) add(path string) error {
+	switch filepath.Ext(path) {
+	case ".crt":
+		return addFile(t.TLS.RootCAs, path)
+	case ".cert":
+		pair, err := tls.LoadX509KeyPair(path, strings.TrimSuffix(path, ".cert")+".key")
+		if err != nil {
+			return err
+		}
+		t.TLS.Certificates = append(t.TLS.Certificates, pair)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package credhelper_test
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -82,7 +81,7 @@ func TestALogout(t *testing.T) {
 		t.Errorf("after the logout: %v", err)
 	}
 	// The server has it no more either.
-	asks := client.Client{HTTP: client.NewHTTP(&tls.Config{MinVersion: tls.VersionTLS12})}
+	asks := client.Client{HTTP: client.NewHTTP(client.Trust{})}
 	if _, err := asks.Refresh(t.Context(), client.Server{Token: r.server.URL + "/token"}, c.Refresh); !errors.Is(err, client.ErrRefused) {
 		t.Errorf("the refresh token after the logout: %v", err)
 	}
@@ -118,7 +117,7 @@ func TestASecondLoginGivesTheFirstBack(t *testing.T) {
 		}
 		tokens = append(tokens, c.Refresh)
 	}
-	asks := client.Client{HTTP: client.NewHTTP(&tls.Config{MinVersion: tls.VersionTLS12})}
+	asks := client.Client{HTTP: client.NewHTTP(client.Trust{})}
 	server := client.Server{Token: r.server.URL + "/token"}
 	if _, err := asks.Refresh(t.Context(), server, tokens[0]); !errors.Is(err, client.ErrRefused) {
 		t.Errorf("the first: %v", err)

@@ -164,9 +164,9 @@ func (h *Helper) HTTP(ca string, addresses ...string) (*http.Client, error) {
 		}
 		hosts = append(hosts, host)
 	}
-	conf, err := client.TLSConfig(h.Dirs, ca, hosts...)
+	trust, err := client.NewTrust(h.Dirs, ca, hosts...)
 	if err != nil {
 		return nil, err
 	}
-	return client.NewHTTP(conf), nil
+	return client.NewHTTP(trust), nil
 }

@@ -22,11 +22,11 @@ func scopes() []string { return []string{"openid", "profile", "offline_access"} 
 // trusting returns a client that trusts a provider.
 func trusting(t *testing.T, p *oidctest.Provider) *http.Client {
 	t.Helper()
-	conf, err := client.TLSConfig(nil, p.CA)
+	trust, err := client.NewTrust(nil, p.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.NewHTTP(conf)
+	return client.NewHTTP(trust)
 }
 
 func discover(t *testing.T, p *oidctest.Provider) *deviceflow.Provider {
@@ -144,7 +144,7 @@ func fake(t *testing.T, discovery string, answers map[string]string) string {
 
 const discovery = `{"issuer":"HERE","token_endpoint":"HERE/token","device_authorization_endpoint":"HERE/device"}`
 
-func plain() *http.Client { return client.NewHTTP(nil) }
+func plain() *http.Client { return client.NewHTTP(client.Trust{}) }
 
 func TestProvidersThatAreWrong(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -65,9 +66,16 @@ func runUntilDone(ctx context.Context, server *app.Server) error {
 	}()
 	err := server.Run(ctx)
 	cancel(errors.New("stopped"))
-	<-done
+	select {
+	case <-done:
+	case <-time.After(lastReload):
+	}
 	return err
 }
+
+// lastReload is how long a reload that goes on may keep a server that has ended: what
+// it waits for may never answer.
+const lastReload = 2 * time.Second
 
 // newLogger makes the one logger of the program.
 func newLogger(l config.Log, w io.Writer) *slog.Logger {

@@ -158,12 +158,13 @@ func (s *Server) Close() error {
 }
 
 // Reload reads all files again that can change while the server runs: users,
-// rules, keys and certificates. It opens the file of the audit anew.
+// rules, keys and certificates. Last it opens the file of the audit anew, so that a
+// disk that does not answer keeps none of them from it.
 func (s *Server) Reload(ctx context.Context) {
-	s.auditor.reopen(s.log)
 	for _, k := range s.keep {
 		s.renew(ctx, k)
 	}
+	s.auditor.reopen(s.log)
 }
 
 // openTLS reads the certificate, or makes one.

@@ -24,9 +24,12 @@ type output interface {
 	//
 	// Errors: errTooLong if it never can; else it may be tried again.
 	write(entry) error
-	// reopen opens it anew. After an error it goes on as it was.
-	reopen() error
 	close() error
+}
+
+// reopener is an output that can be opened anew. After an error it goes on as it was.
+type reopener interface {
+	reopen() error
 }
 
 // errTooLong says that an output cannot take a line, however often it is tried.
@@ -52,6 +55,7 @@ type sink struct {
 	done chan struct{}
 
 	writing sync.Mutex // who has it may use out
+	closed  bool
 	told    time.Time  // of a failure; zero: all is well
 
 	mu    sync.Mutex
@@ -198,10 +202,19 @@ func (s *sink) waiting() bool {
 	return len(s.held) > 0 || s.lost > 0
 }
 
+// reopen opens the output anew, if that is something it can. Others are left alone:
+// one that takes nothing would be waited for.
 func (s *sink) reopen() error {
+	out, ok := s.out.(reopener)
+	if !ok {
+		return nil
+	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.out.reopen()
+	if s.closed {
+		return nil
+	}
+	return out.reopen()
 }
 
 // close writes what waits, and closes the output. One that does not take it is left
@@ -212,7 +225,7 @@ func (s *sink) close() error {
 	go func() {
 		<-s.done
 		err := s.flush()
-		closed <- errors.Join(err, s.out.close())
+		closed <- errors.Join(err, s.end())
 	}()
 	timeout := time.NewTimer(closeTimeout)
 	defer timeout.Stop()
@@ -225,4 +238,12 @@ func (s *sink) close() error {
 	case <-timeout.C:
 		return fmt.Errorf("the audit output %s lacks the last records: it does not take them", s.name)
 	}
+}
+
+// end closes the output.
+func (s *sink) end() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.closed = true
+	return s.out.close()
 }

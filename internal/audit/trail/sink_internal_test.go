@@ -43,8 +43,7 @@ func (f *faulty) written() []string {
 	return append([]string(nil), f.lines...)
 }
 
-func (*faulty) reopen() error { return nil }
-func (*faulty) close() error  { return nil }
+func (*faulty) close() error { return nil }
 
 func newTestSink(t *testing.T, out output, direct bool, now func() time.Time) (*sink, *strings.Builder) {
 	t.Helper()
@@ -142,5 +141,34 @@ func TestItIsTriedAgain(t *testing.T) {
 		if err := s.close(); err != nil || len(out.written()) != 1 {
 			t.Errorf("direct %v: %q, %v", direct, out.written(), err)
 		}
+	}
+}
+
+// stuck is an output that takes what it is given and never comes back, as a pipe
+// that nobody reads.
+type stuck struct{ free chan struct{} }
+
+func (s stuck) write(entry) error { <-s.free; return nil }
+func (stuck) close() error        { return nil }
+
+// Who reopens the trail waits for no output that cannot be opened anew.
+func TestReopenBesideAnOutputThatIsStuck(t *testing.T) {
+	t.Parallel()
+	out := stuck{make(chan struct{})}
+	s, _ := newTestSink(t, out, false, time.Now)
+	s.put(line("x"))
+	done := make(chan error)
+	go func() { done <- s.reopen() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits")
+	}
+	close(out.free)
+	if err := s.close(); err != nil {
+		t.Error(err)
 	}
 }

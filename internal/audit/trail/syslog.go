@@ -196,8 +196,6 @@ func (s *sysLog) message(e entry) []byte {
 	return text
 }
 
-func (*sysLog) reopen() error { return nil }
-
 // goodbye bounds the waiting for others when all is written.
 const goodbye = 2 * time.Second
 

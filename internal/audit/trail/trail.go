@@ -119,5 +119,4 @@ func (s stdout) write(e entry) error {
 	return err //nolint:wrapcheck // it names the file
 }
 
-func (stdout) reopen() error { return nil }
-func (stdout) close() error  { return nil }
+func (stdout) close() error { return nil }

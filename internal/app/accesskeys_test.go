@@ -16,6 +16,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/authn/keys"
+	"github.com/moorgate/moorgate/internal/authn/oidctest"
 	"github.com/moorgate/moorgate/internal/authn/ldaptest"
 	"github.com/moorgate/moorgate/internal/control"
 	"github.com/moorgate/moorgate/internal/testserver"
@@ -390,6 +391,76 @@ func TestKeysStayHere(t *testing.T) {
 		if got := seen.Load().(string); got != "" {
 			t.Errorf("a session %s: the upstream got %q", name, got)
 		}
+	}
+}
+
+// TestTokensStayHere: an upstream that gets the credentials of clients gets no token that
+// lets its holder in at the gate, in whichever way it comes.
+func TestTokensStayHere(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+		w.Header().Set("Content-Type", manifestType)
+		w.Header().Set("Docker-Content-Digest", digestOf([]byte("{}")))
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(upstream.Close)
+	p := oidctest.Start(t)
+	s := gateway(t, withConfig(t, machines(t, p)+"upstreams: [{url: '"+upstream.URL+"', pass_credentials: true}]\ntoken: {challenge: basic}\n", nil)...)
+	anybody := newClient(t, s, nil)
+	alice, machine := anybody.as("alice", "of the file"), p.Token(t, job("main"))
+	ours := func(c *client) []string {
+		var answer struct{ Token string }
+		got := c.want(t, http.StatusOK, http.MethodGet, "/token?service=moorgate&scope=repository:acme/app:pull", nil)
+		if err := json.Unmarshal(got.body, &answer); err != nil || answer.Token == "" {
+			t.Fatalf("%v, %s", err, got.body)
+		}
+		return []string{"Authorization", "Bearer " + answer.Token}
+	}
+	for name, tt := range map[string]struct {
+		c       *client
+		headers []string
+		passed  bool
+	}{
+		"a password, to compare":          {alice, nil, true},
+		"a token of ours":                 {anybody, ours(alice), false},
+		"a token of ours for a machine":   {anybody, ours(anybody.as("oidc", machine)), false},
+		"the token of a machine":          {anybody, []string{"Authorization", "Bearer " + machine}, false},
+		"that in another case":            {anybody, []string{"Authorization", "bearer  " + machine}, false},
+		"the token of one, as a password": {anybody.as("oidc", machine), nil, false},
+	} {
+		tt.c.want(t, http.StatusOK, http.MethodGet, "/v2/acme/app/manifests/v1", nil, tt.headers...)
+		if got := <-seen; (got != "") != tt.passed {
+			t.Errorf("%s: the upstream got %q", name, got)
+		}
+	}
+}
+
+// TestTokensOfOthersGoOn: that of a token server which the registry behind trusts too is
+// what it wants to see.
+func TestTokensOfOthersGoOn(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header.Get("Authorization")
+		w.Header().Set("Content-Type", manifestType)
+		w.Header().Set("Docker-Content-Digest", digestOf([]byte("{}")))
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(upstream.Close)
+	issuer := start(t, "login: [{htpasswd: {file: "+usersFile(t, "of the file")+"}}]\ntoken: {issuer: issuer.example, service: shared}\n")
+	keys := write(t, filepath.Join(t.TempDir(), "keys.json"), string(newClient(t, issuer, nil).want(t, http.StatusOK, http.MethodGet, "/.well-known/jwks.json", nil).body))
+	s := gateway(t, withConfig(t, "upstreams: [{url: '"+upstream.URL+"', pass_credentials: true}]\n"+
+		"token: {accept: [{issuer: issuer.example, service: shared, keys_file: "+keys+"}]}\n", nil)...)
+	var answer struct{ Token string }
+	got := newClient(t, issuer, nil).as("alice", "of the file").want(t, http.StatusOK, http.MethodGet, "/token?service=shared&scope=repository:team/app:pull", nil)
+	if err := json.Unmarshal(got.body, &answer); err != nil {
+		t.Fatal(err)
+	}
+	newClient(t, s, nil).want(t, http.StatusOK, http.MethodGet, "/v2/team/app/manifests/v1", nil, "Authorization", "Bearer "+answer.Token)
+	if got := <-seen; got != "Bearer "+answer.Token {
+		t.Errorf("the upstream got %q", got)
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 	"github.com/moorgate/moorgate/internal/meta"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/proxy"
-	"github.com/moorgate/moorgate/internal/session"
 	"github.com/moorgate/moorgate/internal/upstream"
 	"github.com/moorgate/moorgate/internal/wire"
 )
@@ -58,7 +57,7 @@ func (s *Server) openUpstreams() (*proxy.Handler, error) {
 		return nil, err
 	}
 	sealer.Expiry = s.cfg.Limits.UploadExpiry
-	h := &proxy.Handler{Sealer: sealer, Log: s.log, Ours: func(secret string) bool { return session.Is(s.cfg.Token.Issuer, secret) }}
+	h := &proxy.Handler{Sealer: sealer, Log: s.log}
 	for _, u := range s.cfg.Upstreams {
 		if u.Password, err = upstreamPassword(u.Config); err != nil {
 			return nil, err

@@ -74,6 +74,7 @@ type Token struct {
 	Ceiling access.Ceiling // nil: it says who somebody is, and limits nothing
 	Expires time.Time
 	Bound   string // of a session: what must not have changed since it began; "": nothing
+	Foreign bool   // a token server of others made it for whoever trusts that server: they may see it
 }
 
 // Bearer verifies a token.

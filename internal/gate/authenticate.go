@@ -19,6 +19,7 @@ type caller struct {
 	who     access.Identity
 	ceiling access.Ceiling // of the token; nil without one
 	signed  bool           // credentials were shown, if only a token for nobody
+	foreign bool           // the token is of others, who may see it
 }
 
 // errInvalidToken is why a token is refused (RFC 6750, section 3.1).
@@ -61,7 +62,7 @@ func (g *Gate) withToken(r *http.Request, request *route.Request, text string) (
 	token, err := g.Tokens.VerifyToken(r.Context(), text)
 	switch {
 	case err == nil, errors.Is(err, authn.ErrExpired) && g.mayFinish(r, request, token):
-		return caller{who: token.Who, ceiling: token.Ceiling, signed: true}, nil
+		return caller{who: token.Who, ceiling: token.Ceiling, signed: true, foreign: token.Foreign}, nil
 	case errors.Is(err, authn.ErrExpired): // clients come with old tokens all the time
 		return caller{}, oci.Errorf(oci.Unauthorized, "the token has expired").Because(errInvalidToken)
 	case errors.Is(err, authn.ErrNoMatch):

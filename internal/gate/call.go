@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
@@ -17,6 +18,7 @@ type Call struct {
 
 	ctx     context.Context //nolint:containedctx // that of the request, which is as old; for the audit
 	caller  caller
+	login   *login.Desk
 	policy  *access.Policy // the same from beginning to end
 	at      access.Circumstances
 	audit   audit.Func
@@ -64,6 +66,21 @@ func (c *Call) Sees(s access.Scope) bool {
 
 // BeyondToken is the rule where the policy allows what the token does not.
 const BeyondToken = "the token does not grant it"
+
+// BringsOurs reports whether r, the request of the call, has credentials that are good
+// here and mean nothing elsewhere: keys, sessions, tokens of ours, ID tokens. Whoever is
+// shown them could come here with them. The password of a user, and the token of a token
+// server that others trust too, are no such credentials.
+func (c *Call) BringsOurs(r *http.Request) bool {
+	if _, shown := r.Header["Authorization"]; !shown {
+		return false
+	}
+	user, password, ok := r.BasicAuth()
+	if !ok { // a token, which has been verified
+		return !c.caller.foreign
+	}
+	return c.Who.With != nil || c.login.Recognizes(user, password)
+}
 
 // decide is the one place where a right is decided: by the policy, below the
 // ceiling of the token.

@@ -120,7 +120,7 @@ func (g *Gate) admit(w http.ResponseWriter, r *http.Request, request *route.Requ
 	client := reqctx.ClientOf(r.Context())
 	call := &Call{
 		Request: request, Who: caller.who,
-		ctx: r.Context(), caller: caller, policy: g.Policy(), audit: g.Audit, private: client.Private,
+		ctx: r.Context(), caller: caller, login: g.Login, policy: g.Policy(), audit: g.Audit, private: client.Private,
 		at: access.Circumstances{Client: client.Addr, TLS: client.TLS, Agent: r.UserAgent(), Time: g.Now()},
 	}
 	return call, call.authorize()

@@ -22,7 +22,7 @@ func (d *Desk) begin(r *http.Request, user, password string) (lockout.Attempt, e
 		return lockout.Attempt{}, nil
 	}
 	attempt, wait := d.Lockout.Begin(user, reqctx.ClientOf(r.Context()).Addr, password)
-	if wait > 0 && !d.recognizes(user, password) {
+	if wait > 0 && !d.Recognizes(user, password) {
 		d.Lockout.Refuse()
 		return attempt, oci.Errorf(oci.TooManyRequests, "too many wrong passwords: try again in %s", (wait + time.Second - 1).Truncate(time.Second)).After(wait)
 	}
@@ -31,7 +31,7 @@ func (d *Desk) begin(r *http.Request, user, password string) (lockout.Attempt, e
 
 // count counts a wrong password, and records the locks that begin with it.
 func (d *Desk) count(r *http.Request, attempt *lockout.Attempt, user, password string) {
-	if d.recognizes(user, password) {
+	if d.Recognizes(user, password) {
 		return
 	}
 	for _, lock := range attempt.Wrong() {
@@ -39,9 +39,9 @@ func (d *Desk) count(r *http.Request, attempt *lockout.Attempt, user, password s
 	}
 }
 
-// recognizes reports whether a source knows these credentials by their form. Then
-// they are shown to no other.
-func (d *Desk) recognizes(user, password string) bool {
+// Recognizes reports whether a source knows these credentials by their form, as keys and
+// tokens. Then they are shown to no other.
+func (d *Desk) Recognizes(user, password string) bool {
 	source, ok := d.Passwords.(authn.Recognizer)
 	return ok && source.Recognizes(user, password)
 }

@@ -58,10 +58,6 @@ type Handler struct {
 	Sealer    *Sealer
 	Log       *slog.Logger
 
-	// Ours reports whether a password or a token is good here alone, such as a session:
-	// no upstream gets it. Nil: none is, but keys.
-	Ours func(secret string) bool
-
 	locks   locks      // of the tags that are being pushed
 	sources sources    // where blobs were seen
 	lists   gate.Walks // through more than is shown
@@ -97,7 +93,7 @@ var handlers = [route.Kinds]handler{ //nolint:gochecknoglobals // a lookup table
 
 // ServeOCI answers a request that has passed the gate.
 func (h *Handler) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
-	if c.Who.With != nil || h.isOurs(r) {
+	if c.BringsOurs(r) {
 		r = withoutCredentials(r)
 	}
 	err := handlers[c.Request.Kind](h, w, r, c)
@@ -109,20 +105,7 @@ func (h *Handler) ServeOCI(w http.ResponseWriter, r *http.Request, c *gate.Call)
 	return err
 }
 
-// isOurs reports whether a request comes with a secret that no upstream may see.
-func (h *Handler) isOurs(r *http.Request) bool {
-	if h.Ours == nil {
-		return false
-	}
-	_, secret, ok := r.BasicAuth()
-	if !ok {
-		_, secret, _ = strings.Cut(r.Header.Get("Authorization"), " ") // a token
-	}
-	return h.Ours(strings.TrimLeft(secret, " "))
-}
-
-// withoutCredentials returns a request that brings none to an upstream: a key is ours
-// alone, and no upstream could know it.
+// withoutCredentials returns a request that brings none to an upstream.
 func withoutCredentials(r *http.Request) *http.Request {
 	bare := *r
 	bare.Header = r.Header.Clone()

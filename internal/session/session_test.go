@@ -268,9 +268,6 @@ func TestSessionsAndRegistryTokensAreNotMistaken(t *testing.T) {
 		if !r.Recognizes("alice", registryToken) {
 			t.Error("a token of ours would be shown to others")
 		}
-		if session.Is(issuer, registryToken) != (audience == session.Audience) {
-			t.Errorf("a token for %s is shown to the wrong upstreams", audience)
-		}
 		if got, err := r.VerifyPassword(t.Context(), "alice", registryToken); !errors.Is(err, authn.ErrNoMatch) {
 			t.Errorf("a token for %s is a session: %+v, %v", audience, got, err)
 		}
@@ -280,9 +277,6 @@ func TestSessionsAndRegistryTokensAreNotMistaken(t *testing.T) {
 func TestWhatASessionTells(t *testing.T) {
 	t.Parallel()
 	text := newRig(t).start(t, alice())
-	if !session.Is(issuer, text) || session.Is("others", text) || session.Is(issuer, "secret") {
-		t.Error("a session is not known by its form")
-	}
 	// The other registries cannot be talked into anything by it.
 	var body struct {
 		Audience string `json:"aud"`

@@ -23,17 +23,9 @@ func (s *Sessions) Recognizes(_, password string) bool {
 	return ok && c.Issuer == s.Issuer
 }
 
-// Is reports whether text looks like a session of an issuer, and says nothing about
-// whether it is genuine.
-func Is(issuer, text string) bool {
-	c, ok := peek(text)
-	return ok && c.Issuer == issuer && c.Audience == Audience
-}
-
 // claimed is what a token says of itself.
 type claimed struct {
-	Issuer   string `json:"iss"`
-	Audience any    `json:"aud"` // of tokens of others also a list
+	Issuer string `json:"iss"`
 }
 
 // peek reads a token that nobody has verified.

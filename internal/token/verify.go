@@ -130,7 +130,7 @@ func (v *Verifier) read(c *claims, all map[string]any) (authn.Token, error) {
 	if err != nil {
 		return authn.Token{}, refused(err)
 	}
-	t := authn.Token{Who: who, Ceiling: ceiling, Expires: c.Expires.Time()}
+	t := authn.Token{Who: who, Ceiling: ceiling, Expires: c.Expires.Time(), Foreign: v.Source != ""}
 	if v.Sessions {
 		t.Ceiling, t.Bound = nil, boundOf(all)
 	}

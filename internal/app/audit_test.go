@@ -56,6 +56,15 @@ func auditLines(t *testing.T, text string) []recorded {
 	return list
 }
 
+// auditFile returns the path of an audit in a directory, which is searched for secrets at
+// the end of the test.
+func auditFile(t *testing.T, dir string) string {
+	t.Helper()
+	file := filepath.Join(dir, "audit.log")
+	testserver.Written(t, file)
+	return file
+}
+
 func readFile(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -90,7 +99,7 @@ func TestAuditOfAServer(t *testing.T) {
 	t.Parallel()
 	const password, wrong = "the password of alice", "a password that is wrong"
 	dir := t.TempDir()
-	file := filepath.Join(dir, "log", "audit.log")
+	file := auditFile(t, filepath.Join(dir, "log"))
 	config := write(t, filepath.Join(dir, "moorgate.yaml"), audited(usersFile(t, password), "{file: {path: "+file+"}}"))
 	s := start(t, "", "--config", config)
 	nobody := newClient(t, s, nil)
@@ -171,7 +180,7 @@ func checkRecords(t *testing.T, file string) {
 func TestAuditOfTheTokenEndpoint(t *testing.T) {
 	t.Parallel()
 	const password, refresh = "the password of alice", "mgr_aaaaaaaaaaaaaaaa_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	file := filepath.Join(t.TempDir(), "audit.log")
+	file := auditFile(t, t.TempDir())
 	s := start(t, audited(usersFile(t, password), "{file: {path: "+file+"}}"))
 	nobody := newClient(t, s, nil)
 	alice := nobody.as("alice", password)
@@ -254,7 +263,7 @@ func command(t *testing.T, args ...string) {
 // As logrotate does: the file gets another name, and the server a signal.
 func TestAuditFileThatOthersRotate(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "audit.log")
+	file := auditFile(t, t.TempDir())
 	s := start(t, audited(usersFile(t, "pw"), "{file: {path: "+file+", max_size: 0}}"))
 	mallory := newClient(t, s, nil).as("mallory", "x")
 	mallory.want(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil)
@@ -305,7 +314,7 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	for _, required := range []bool{true, false} {
 		disk := smallDisk(t)
-		file, filler := filepath.Join(disk, "audit.log"), filepath.Join(disk, "filler")
+		file, filler := auditFile(t, disk), filepath.Join(disk, "filler")
 		s := start(t, audited(usersFile(t, "pw"), fmt.Sprintf("{file: {path: %s}, required: %v}", file, required)))
 		alice := newClient(t, s, nil).as("alice", "pw")
 		kept := randomBytes(10)

@@ -51,7 +51,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 	t.Parallel()
 	ca, directory, issuer := newClientCA(t), ldaptest.Start(t), oidctest.Start(t)
 	directory.AddPerson(t, ldaptest.People, "bob", "of the directory")
-	hook := programtest.Start(t, programtest.NewUsers(t, map[string]string{"carol": "of the service"}))
+	hook := startHook(t, programtest.NewUsers(t, map[string]string{"carol": "of the service"}))
 	s, made := startCertified(t, everySource(t, ca, directory, issuer, hook))
 	robot := keysOf(t, s).make(keys.Request{Name: "robot", May: []string{"pull,push:shared/**"}})
 	anybody := shows(t, s, made, nil)

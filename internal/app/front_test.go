@@ -125,6 +125,7 @@ func TestSecretOfTheFrontChanges(t *testing.T) {
 	s := start(t, config)
 	front := comesFrom(t, s, theFront)
 	asks := func(secret string) int {
+		testserver.Secret(secret)
 		return front.do(t, http.MethodGet, "/v2/", nil, says("alice", "X-Front-Secret", secret)...).status
 	}
 	next := "another word, which comes after"

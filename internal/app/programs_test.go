@@ -15,11 +15,25 @@ import (
 	"github.com/moorgate/moorgate/internal/testserver"
 )
 
+// startHook runs a service, whose secret is looked for in all logs.
+func startHook(t *testing.T, users *programtest.Users) *programtest.Service {
+	t.Helper()
+	hook := programtest.Start(t, users)
+	hookSecret(strings.TrimSpace(readFile(t, hook.SecretFile)))
+	return hook
+}
+
+// hookSecret returns a secret that is looked for in all logs.
+func hookSecret(secret string) string {
+	testserver.Secret(secret, strings.TrimPrefix(secret, "whsec_"))
+	return secret
+}
+
 // withPrograms starts a server whose people are those of a program, of a service,
 // and of a password file.
 func withPrograms(t *testing.T, program, service *programtest.Users) (*testserver.Server, *programtest.Service) {
 	t.Helper()
-	hook := programtest.Start(t, service)
+	hook := startHook(t, service)
 	command := programtest.Command(t, program)
 	file := write(t, filepath.Join(t.TempDir(), "moorgate.yaml"), fmt.Sprintf(`
 login:
@@ -86,7 +100,7 @@ func TestProgramsBesideAFile(t *testing.T) {
 			t.Errorf("without the service %s gets %d", c.user, got)
 		}
 	}
-	write(t, hook.SecretFile, programtest.NewSecret()) // which the server learns by itself
+	write(t, hook.SecretFile, hookSecret(programtest.NewSecret())) // which the server learns by itself
 	hook.Restart(t)
 	carol.soon(t, http.StatusOK)
 	for _, secret := range []string{"of the program", "of the service", "whsec_"} {

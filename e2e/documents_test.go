@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/moorgate/moorgate/internal/testserver"
 )
 
 // documentsTimeout bounds the run of all commands of the documents; the first
@@ -29,6 +31,7 @@ func TestDocuments(t *testing.T) {
 	m := engine.plainMachine(t, "")
 	dir := copyRepository(t)
 	script := documentScript(t, dir)
+	typed(t, filepath.Join(dir, "server.*.log"), m.home, script)
 	ctx, cancel := context.WithTimeout(t.Context(), documentsTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
@@ -48,6 +51,42 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// typed has what the servers of a script write searched for secrets at the end of the
+// test, with the passwords that it types, those that servers show at their first start,
+// and what clients keep in the home directory. logs is a pattern
+// of their logs.
+func typed(t *testing.T, logs, home, script string) {
+	t.Helper()
+	for _, m := range typedNames.FindAllStringSubmatch(script, -1) {
+		testserver.Secret("the password of " + m[1])
+	}
+	if strings.Contains(script, "server.1.log") || strings.Contains(script, "\ndocker rm ") {
+		testserver.Written(t, logs)
+	}
+	t.Cleanup(func() {
+		learnStores(t, home)
+		files, err := filepath.Glob(logs)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, file := range files {
+			learnShown(readFile(t, file))
+		}
+	})
+}
+
+// typedNames finds who signs in: the preludes give each of them a password.
+var typedNames = regexp.MustCompile(`(?:passwd add \S+|login -u) ([a-z][a-z0-9-]*)`)
+
+var shownPassword = regexp.MustCompile(`(?m)^ +password: (\S+)$`)
+
+// learnShown notes the passwords that a server shows at its first start.
+func learnShown(log []byte) {
+	for _, m := range shownPassword.FindAllSubmatch(log, -1) {
+		testserver.Secret(string(m[1]))
+	}
+}
+
 // prelude stands in for the person: it types passwords and starts servers in a
 // terminal of their own.
 const prelude = `
@@ -58,11 +97,11 @@ docker() {
 	if [[ $1 == login ]]; then command docker "$@" --password-stdin <<<"$PASSWORD"; else command docker "$@"; fi
 }
 moorgate() {
-	if [[ $1 == passwd ]]; then command moorgate "$@" <<<"the password of $4"; else command moorgate "$@"; fi
+	if [[ $1 == passwd ]]; then command moorgate "$@" <<<"the password of ${4-}"; else command moorgate "$@"; fi
 }
 listening() { # waits until the server just started, with this log, listens
 	local server=$!
-	for _ in $(seq 1200); do
+	for _ in $(seq 3000); do
 		grep -q msg=listening "$1" && return
 		kill -0 $server || return 1
 		sleep 0.1

@@ -49,6 +49,7 @@ func TestRecipes(t *testing.T) {
 		name := strings.TrimSuffix(page, ".md")
 		copied := copyRepository(t)
 		script := recipeScript(t, filepath.Join(copied, "docs", "recipes"), page)
+		typed(t, filepath.Join(copied, "server.*.log"), filepath.Join(dir, "pages", name), script)
 		writeFile(t, filepath.Join(dir, "pages", name+".sh"), "cd "+copied+"\n"+script)
 		found++
 	}
@@ -119,7 +120,13 @@ set -x
 docker() {
 	if [[ $* == "login -u admin "* ]]; then # the first user, as the log of the container has shown it
 		command docker "$@" --password-stdin < <(command docker logs own | sed -n 's/^ *password: //p')
-	elif [[ $1 == login ]]; then command docker "$@" --password-stdin <<<"the password of $3"; else command docker "$@"; fi
+	elif [[ $1 == login ]]; then command docker "$@" --password-stdin <<<"the password of $3"
+	elif [[ "$*" == "rm --force own" ]]; then command docker logs own >server.own.log 2>&1; command docker "$@"
+	else command docker "$@"; fi
+}
+docker-compose() { # what its containers have printed goes with them
+	if [[ $3 == down ]]; then command docker-compose -f "$2" logs gate >server.gate.log 2>&1; fi
+	command docker-compose "$@"
 }
 moorgate() {
 	if [[ $1 == passwd ]]; then command moorgate "$@" <<<"the password of $4"; else command moorgate "$@"; fi

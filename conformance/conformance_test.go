@@ -77,6 +77,7 @@ func defaultConfiguration(*testing.T) ([]string, map[string]string) {
 // loginOverTLS is a registry as "moorgate cert" and "moorgate passwd" set it up.
 func loginOverTLS(t *testing.T) ([]string, map[string]string) {
 	const user, password = "alice", "correct horse battery staple"
+	testserver.Secret(password)
 	dir := t.TempDir()
 	users := filepath.Join(dir, "registry.password")
 	moorgate(t, "", "cert", "create", "--host", "127.0.0.1", "--out", dir)

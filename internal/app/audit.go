@@ -21,10 +21,12 @@ import (
 
 // auditor takes all records of a server.
 type auditor struct {
-	log   audit.Func
-	trail *trail.Trail
-	print string // of the policy at the start
-	runs  bool   // the start is on record
+	log    audit.Func
+	trail  *trail.Trail // nil: it is not open
+	damper *audit.Damper
+	print  string     // of the policy at the start
+	runs   bool       // the start is on record
+	left   func() int // requests that are still under way
 }
 
 // openAudit opens the outputs of the audit.
@@ -33,16 +35,41 @@ func (s *Server) openAudit(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s.auditor = auditor{log: auditLog(s.log), trail: t}
-	s.later(&s.auditor)
+	s.auditor = auditor{log: auditLog(s.log), trail: t, left: s.inflight.count}
+	s.auditor.damper = audit.NewDamper(s.auditor.write, time.Now)
+	s.tasks = append(s.tasks, s.auditor.tellOfFloods)
 	return nil
 }
 
 // record is an audit.Func.
 func (a *auditor) record(ctx context.Context, r audit.Record) {
+	if unsigned(r) {
+		a.log(ctx, r)
+		return
+	}
+	a.damper.Record(ctx, r)
+}
+
+// write is an audit.Func for what the damper has let through.
+func (a *auditor) write(ctx context.Context, r audit.Record) {
 	a.log(ctx, r)
-	if !unsigned(r) {
-		a.trail.Record(ctx, r)
+	a.trail.Record(ctx, r)
+}
+
+// tellEvery is how often it is looked whether there is more to tell of failed logins.
+const tellEvery = 10 * time.Second
+
+// tellOfFloods tells of failed logins that were too many, until ctx ends.
+func (a *auditor) tellOfFloods(ctx context.Context) {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			a.damper.Tell(ctx)
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -70,10 +97,19 @@ func (a *auditor) reopen(log *slog.Logger) {
 	}
 }
 
-// Close records the end, and closes the outputs.
+// Close records the end, and closes the outputs. What requests have done that go on
+// after that is not recorded: how many that are is.
 func (a *auditor) Close() error {
+	if a.trail == nil {
+		return nil
+	}
+	a.damper.TellAll(context.Background())
 	if a.runs {
-		a.change(context.Background(), "server-stop", audit.Done, "")
+		detail := ""
+		if n := a.left(); n > 0 {
+			detail = fmt.Sprintf("%d requests were cut off and had not ended: what they have done is not on record", n)
+		}
+		a.change(context.Background(), "server-stop", audit.Done, detail)
 	}
 	return a.trail.Close()
 }

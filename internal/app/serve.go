@@ -84,6 +84,7 @@ func (s *Server) openData(ctx context.Context, database string) (meta.Store, err
 		return nil, err
 	}
 	s.later(dir)
+	s.later(&s.auditor) // which is opened later, and closed when nothing is left to record
 	store, err := sqlmeta.OpenSQLite(ctx, sqlmeta.SQLite{Path: filepath.Join(s.cfg.Data, database)})
 	if err != nil {
 		return nil, err

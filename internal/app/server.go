@@ -38,6 +38,7 @@ type Server struct {
 	listener net.Listener
 	tls      *tls.Config // nil: plain HTTP
 	http     *http.Server
+	inflight inflight
 	pushes   *pushes
 	metrics  *metrics.Metrics // nil: nobody looks at them
 	auditor  auditor
@@ -77,6 +78,7 @@ func (s *Server) listen(ctx context.Context) error {
 // answerWith puts in front of a handler what every request passes before it.
 func (s *Server) answerWith(next http.Handler) {
 	chain := []middleware.Middleware{
+		s.inflight.middleware,
 		middleware.RequestID(),
 		middleware.Client(s.cfg.Proxies()),
 		middleware.Idle(s.cfg.Limits.IdleTimeout),
@@ -138,11 +140,26 @@ func (s *Server) stop(ctx context.Context) error {
 	}
 	s.pushes.wait(ctx)
 	if err := s.http.Shutdown(ctx); err != nil {
-		s.log.WarnContext(ctx, "stopped with requests cut off: they took longer than the limit", "limit", limit)
-		return s.http.Close()
+		return s.cutOff(context.WithoutCancel(ctx))
 	}
 	s.log.InfoContext(ctx, "stopped")
 	return nil
+}
+
+// lastWords is how long requests that are cut off have to end: what they have done is
+// put on record then.
+const lastWords = 5 * time.Second
+
+// cutOff closes all connections, and waits for what is behind them.
+func (s *Server) cutOff(ctx context.Context) error {
+	cut := s.inflight.count()
+	err := s.http.Close()
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	s.inflight.wait(ctx)
+	s.log.WarnContext(ctx, "stopped with requests cut off: they took longer than the limit",
+		"limit", s.cfg.Limits.StopTimeout, "requests", cut, "running", s.inflight.count())
+	return err
 }
 
 // Close releases everything, last opened first. Closing again does nothing.

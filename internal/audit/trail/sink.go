@@ -56,7 +56,7 @@ type sink struct {
 
 	writing sync.Mutex // who has it may use out
 	closed  bool
-	told    time.Time  // of a failure; zero: all is well
+	told    time.Time // of a failure; zero: all is well
 
 	mu    sync.Mutex
 	held  []entry // the oldest first

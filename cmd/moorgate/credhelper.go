@@ -22,6 +22,7 @@ import (
 func runHelper(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once, also while it reads
 	credentials.Name, credentials.Package, credentials.Version = credhelper.Name, "moorgate", readVersion().Version
 	h, err := newHelper(errOut)
 	if err == nil {

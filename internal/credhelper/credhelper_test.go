@@ -193,6 +193,9 @@ func TestAServerThatIsAway(t *testing.T) {
 	if c := r.mustGet(t); c != first {
 		t.Error("another session, without a server")
 	}
+	if kept, err := r.Keyring.Read(r.server.Addr); err != nil || kept.Unreachable.IsZero() {
+		t.Errorf("that it is away is not noted for others: %v, %v", kept.Unreachable, err)
+	}
 	r.advance(time.Hour)
 	if _, err := r.get(t, r.server.Addr); !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), r.server.Addr) {
 		t.Errorf("it says %v", err)

@@ -38,9 +38,10 @@ func (h *Helper) fresh(s keyring.Session) bool {
 
 // renew gets something new and keeps it. Of several processes one asks the server,
 // and the others find what it got: a refresh token of an identity provider may be good
-// for one use.
+// for one use. They find too that the server is away, without waiting for it in turn.
 func (h *Helper) renew(ctx context.Context, host client.Host) (s keyring.Session, err error) {
-	unlock, err := h.Keyring.Lock(string(host))
+	began := h.Now()
+	unlock, err := h.Keyring.Lock(ctx, string(host))
 	if err != nil {
 		return keyring.Session{}, err
 	}
@@ -49,20 +50,31 @@ func (h *Helper) renew(ctx context.Context, host client.Host) (s keyring.Session
 	if err != nil {
 		return keyring.Session{}, err
 	}
-	if c.Session != nil && h.fresh(*c.Session) {
-		return *c.Session, nil
-	}
 	old := c.Session
-	if err := h.exchange(ctx, host, &c); err != nil {
-		if errors.Is(err, client.ErrUnreachable) && old != nil && h.Now().Before(old.Expires) && !h.Now().Before(old.Issued) {
-			return *old, nil // the registry may be there all the same
-		}
-		return keyring.Session{}, err
+	if old != nil && (h.fresh(*old) || h.good(*old) && !c.Unreachable.Before(began)) {
+		return *old, nil
 	}
-	if err := h.Keyring.Write(string(host), c); err != nil {
-		return keyring.Session{}, fmt.Errorf("cannot keep the login: %w", err)
+	exchanged := h.exchange(ctx, host, &c)
+	away := errors.Is(exchanged, client.ErrUnreachable) && !errors.Is(ctx.Err(), context.Canceled) // by the user
+	if c.Unreachable = (time.Time{}); away {
+		c.Unreachable = h.Now()
+	}
+	kept := h.Keyring.Write(string(host), c)
+	switch {
+	case away && old != nil && h.good(*old):
+		return *old, nil // the registry may be there all the same
+	case exchanged != nil:
+		return keyring.Session{}, exchanged
+	case kept != nil:
+		return keyring.Session{}, fmt.Errorf("cannot keep the login: %w", kept)
 	}
 	return *c.Session, nil
+}
+
+// good reports whether a session has not ended yet.
+func (h *Helper) good(s keyring.Session) bool {
+	now := h.Now()
+	return !now.Before(s.Issued) && now.Before(s.Expires)
 }
 
 // exchange gets a new session for what the user has signed in with.

@@ -65,7 +65,7 @@ func (h *Helper) SignInOIDC(ctx context.Context, host client.Host, ca, user stri
 
 // keep replaces what there was for a registry, and gives its refresh token back.
 func (h *Helper) keep(ctx context.Context, host client.Host, c keyring.Credential) (err error) {
-	unlock, err := h.Keyring.Lock(string(host))
+	unlock, err := h.Keyring.Lock(ctx, string(host))
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (h *Helper) SignOut(ctx context.Context, host client.Host) (err error) {
 	if _, err := h.Keyring.Read(string(host)); errors.Is(err, keyring.ErrNotFound) {
 		return err // without making a directory for its lock
 	}
-	unlock, err := h.Keyring.Lock(string(host))
+	unlock, err := h.Keyring.Lock(ctx, string(host))
 	if err != nil {
 		return err
 	}

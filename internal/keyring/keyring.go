@@ -3,6 +3,7 @@
 package keyring
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,10 @@ type Credential struct {
 	OIDC     *OIDC  `json:"oidc,omitempty"`     // a login at an identity provider
 
 	Session *Session `json:"session,omitempty"` // what it was last exchanged for
+
+	// Unreachable is when the server was last found to be away, to spare those who have
+	// waited for that from finding it again. Zero: it was not, or has answered since.
+	Unreachable time.Time `json:"unreachable,omitzero"`
 }
 
 // OIDC is a login at an identity provider (OpenID Connect).
@@ -141,13 +146,13 @@ func (k Keyring) Remove(host string) error {
 	return err // the directory stays: others may be waiting for its lock
 }
 
-// Lock waits until no other process changes the credential of a registry, and returns
-// a function that lets the next one go. It ends with the process.
-func (k Keyring) Lock(host string) (unlock func() error, err error) {
+// Lock waits until no other process changes the credential of a registry, or ctx ends,
+// and returns a function that lets the next one go. It ends with the process.
+func (k Keyring) Lock(ctx context.Context, host string) (unlock func() error, err error) {
 	if err := os.MkdirAll(filepath.Dir(k.path(host)), 0o700); err != nil {
 		return nil, err
 	}
-	return atomicfile.Lock(filepath.Join(k.Dir, host, "lock")) // the lock is on the directory
+	return atomicfile.LockContext(ctx, filepath.Join(k.Dir, host, "lock")) // the lock is on the directory
 }
 
 // Hosts returns the registries that there is something for, in order.

@@ -1,11 +1,14 @@
 package keyring_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -67,6 +70,35 @@ func TestALinkInPlaceOfAFile(t *testing.T) {
 	}
 }
 
+// Who holds the lock may take long: others need not wait for it.
+func TestNobodyHasToWaitForTheLock(t *testing.T) {
+	t.Parallel()
+	k := keyring.Keyring{Dir: t.TempDir()}
+	unlock, err := k.Lock(t.Context(), "host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	time.AfterFunc(100*time.Millisecond, func() { cancel(enough) })
+	if _, err := k.Lock(ctx, "host"); !errors.Is(err, enough) || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("given up: %v", err)
+	}
+	if again, err := k.Lock(ctx, "another"); err != nil {
+		t.Errorf("one that is free: %v", err)
+	} else if err := again(); err != nil {
+		t.Error(err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := k.Lock(t.Context(), "host"); err != nil {
+		t.Errorf("given back: %v", err)
+	} else if err := again(); err != nil {
+		t.Error(err)
+	}
+}
+
 // Of many that read, change and write under the lock nothing is lost.
 func TestTheLock(t *testing.T) {
 	t.Parallel()
@@ -78,7 +110,7 @@ func TestTheLock(t *testing.T) {
 	var all sync.WaitGroup
 	for range many {
 		all.Go(func() {
-			unlock, err := k.Lock("host")
+			unlock, err := k.Lock(t.Context(), "host")
 			if err != nil {
 				t.Error(err)
 				return

@@ -16,8 +16,8 @@ import (
 
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/authn/keys"
-	"github.com/moorgate/moorgate/internal/authn/oidctest"
 	"github.com/moorgate/moorgate/internal/authn/ldaptest"
+	"github.com/moorgate/moorgate/internal/authn/oidctest"
 	"github.com/moorgate/moorgate/internal/control"
 	"github.com/moorgate/moorgate/internal/testserver"
 )

@@ -65,7 +65,8 @@ unit: clients program $(BIN)/oidcprovider ## Run the tests beside the code, with
 .PHONY: e2e
 e2e: clients peers program ## Run the tests with real clients: docker, podman, helm ...
 	@mkdir -p $(LOG)
-	$(GOTEST) ./e2e/... 2>&1 | tee $(LOG)/e2e.log
+	# Dozens of clients, one after the other: more than one package of tests.
+	$(GOTEST) -timeout=20m ./e2e/... 2>&1 | tee $(LOG)/e2e.log
 
 .PHONY: conformance
 conformance: program ## Run the OCI conformance suite at its strictest

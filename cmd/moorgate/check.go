@@ -28,9 +28,10 @@ that never decides. The exit code is 0 if the file is good, and 1 if it is not;
 with --strict also if there are warnings.
 
 --probe tries the identity sources of a good file too, each with a line: whether
-its servers can be reached, and whether they let us in; and the outputs of the
-audit, to which it writes nothing. Run it where the server will run, and as its
-user.`,
+its servers can be reached, and whether they let us in; the token servers of
+others that it trusts; and the outputs of the audit, to which it writes nothing.
+What cannot be tried now, such as the keys of a server that does not run, is said
+and is no mistake. Run it where the server will run, and as its user.`,
 		Example: `  moorgate check moorgate.yaml
   moorgate check --as proxy --strict gateway.yaml
   moorgate check --probe moorgate.yaml
@@ -91,11 +92,14 @@ func printProblems(cmd *cobra.Command, file string, problems []config.Problem) {
 // printFindings prints a line for each part that was tried.
 func printFindings(cmd *cobra.Command, part string, findings []app.Finding) {
 	for _, f := range findings {
-		if f.Error != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s %s: failed: %s\n", part, f.Source, printable(strings.ReplaceAll(f.Error, "\n", "; ")))
-			continue
+		outcome, text := "ok", f.Found
+		switch {
+		case f.Error != "":
+			outcome, text = "failed", printable(strings.ReplaceAll(f.Error, "\n", "; "))
+		case f.NotTried != "":
+			outcome, text = "not tried", printable(f.NotTried)
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: ok: %s\n", part, f.Source, f.Found)
+		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s: %s\n", part, f.Source, outcome, text)
 	}
 }
 

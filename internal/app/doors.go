@@ -9,6 +9,7 @@ import (
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/keys"
+	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/meta"
@@ -52,7 +53,7 @@ func (s *Server) openDoors(ctx context.Context, d doors) error {
 		return err
 	}
 	var first *firstUser
-	if s.takesPasswords() {
+	if signsIn(s.cfg) {
 		if first, err = s.openLogin(&e, d.store); err != nil {
 			return err
 		}
@@ -78,9 +79,9 @@ func (s *Server) openDoors(ctx context.Context, d doors) error {
 	return nil
 }
 
-// takesPasswords reports whether people sign in here. An open registry asks
-// nobody, and one that trusts a token server and has no users of its own leaves
-// it to that.
-func (s *Server) takesPasswords() bool {
-	return !s.cfg.Open && (len(s.cfg.Login) > 0 || len(s.cfg.Token.Accept) == 0)
+// signsIn reports whether people sign in at a server with this configuration. An open
+// registry asks nobody, and one that trusts a token server and has no users of its own
+// leaves it to that.
+func signsIn(cfg config.Config) bool {
+	return !cfg.Open && (len(cfg.Login) > 0 || len(cfg.Token.Accept) == 0)
 }

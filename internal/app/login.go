@@ -28,13 +28,11 @@ func (s *Server) openLogin(e *entrance, store meta.Store) (*firstUser, error) {
 	var first *firstUser
 	list := s.cfg.Login
 	if len(list) == 0 {
-		// A folder of its own: who watches the file is not woken by the database.
-		file := filepath.Join(s.cfg.Data, "users", "htpasswd")
+		list = []config.Login{defaultLogin(s.cfg)}
 		var err error
-		if first, err = makeFirstUser(file); err != nil {
+		if first, err = makeFirstUser(list[0].Htpasswd.File); err != nil {
 			return nil, err
 		}
-		list = []config.Login{{Htpasswd: &config.Htpasswd{File: file}}}
 	}
 	ss := &sources{limiter: authn.NewLimiter(s.cfg.Limits.PasswordChecks, 0), caches: caches{}, metrics: s.metrics}
 	s.openLockout(e.desk)
@@ -56,6 +54,12 @@ func (s *Server) openLogin(e *entrance, store meta.Store) (*firstUser, error) {
 	e.claims = ss.claims
 	e.bearers = ss.bearers
 	return first, nil
+}
+
+// defaultLogin is the identity source of a server for which none is named. The file has
+// a folder of its own: who watches it is not woken by the database.
+func defaultLogin(cfg config.Config) config.Login {
+	return config.Login{Htpasswd: &config.Htpasswd{File: filepath.Join(cfg.Data, "users", "htpasswd")}}
 }
 
 // makeFirstUser makes a password file with one user, if there is none.

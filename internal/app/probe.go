@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
@@ -18,26 +21,56 @@ type Finding struct {
 	Source string `json:"source"`          // its name
 	Found  string `json:"found,omitempty"` // what it has; "" with an error
 	Error  string `json:"error,omitempty"` // what is wrong, and what to do
+
+	// NotTried is why it was not tried, which is no mistake.
+	NotTried string `json:"not_tried,omitempty"`
+}
+
+// finding is what came of one trial.
+func finding(source, found string, err error) Finding {
+	if err != nil {
+		return Finding{Source: source, Error: err.Error()}
+	}
+	return Finding{Source: source, Found: found}
 }
 
 // probeTimeout bounds the trying of one source.
 const probeTimeout = 30 * time.Second
 
-// Probe tries each identity source of a configuration that has no mistakes. No
-// server is started for that, and nothing is changed. If one runs on the data
-// directory already, it tells about its keys.
+// Probe tries each identity source of a configuration that has no mistakes, and each
+// token server that it trusts. No server is started for that, and nothing is changed.
+// If one runs on the data directory already, it tells about its keys.
 func Probe(ctx context.Context, cfg config.Config) []Finding {
-	findings := make([]Finding, 0, len(cfg.Login))
-	for _, l := range cfg.Login {
-		found, err := probe(ctx, cfg, l)
-		f := Finding{Source: l.Source(), Found: found}
-		if err != nil {
-			f.Error = err.Error()
-		}
-		findings = append(findings, f)
+	findings := []Finding{}
+	if signsIn(cfg) {
+		findings = append(findings, probeLogin(ctx, cfg)...)
 	}
-	if f, ok := probeKeys(ctx, cfg); ok {
-		findings = append(findings, f)
+	for _, a := range cfg.Token.Accept {
+		found, err := try(ctx, cfg, func(s *Server) (source, error) { return s.openForeign(a) })
+		findings = append(findings, finding(a.Source(), found, err))
+	}
+	if signsIn(cfg) {
+		findings = append(findings, probeKeys(ctx, cfg))
+	}
+	return findings
+}
+
+// probeLogin tries each identity source, or the password file that is there without
+// any. The first start makes that.
+func probeLogin(ctx context.Context, cfg config.Config) (findings []Finding) {
+	list := cfg.Login
+	if len(list) == 0 {
+		l := defaultLogin(cfg)
+		if _, err := os.Stat(l.Htpasswd.File); errors.Is(err, fs.ErrNotExist) {
+			return []Finding{{Source: l.Source(), NotTried: l.Htpasswd.File + " is made at the first start, with a first user"}}
+		}
+		list = []config.Login{l}
+	}
+	for _, l := range list {
+		found, err := try(ctx, cfg, func(s *Server) (source, error) {
+			return s.openSource(l, &sources{limiter: authn.NewLimiter(0, 0), caches: caches{}})
+		})
+		findings = append(findings, finding(l.Source(), found, err))
 	}
 	return findings
 }
@@ -46,21 +79,21 @@ func Probe(ctx context.Context, cfg config.Config) []Finding {
 func ProbeAudit(cfg config.Config) []Finding {
 	findings := []Finding{}
 	for _, one := range trail.Probe(cfg.Audit) {
-		f := Finding{Source: one.Output, Found: one.Found}
-		if one.Err != nil {
-			f.Error = one.Err.Error()
-		}
-		findings = append(findings, f)
+		findings = append(findings, finding(one.Output, one.Found, one.Err))
 	}
 	return findings
 }
 
 // probeKeys asks the server that runs on the data directory about its keys. Where
-// none runs they cannot be seen, and need nothing that could be missing.
-func probeKeys(ctx context.Context, cfg config.Config) (Finding, bool) {
+// nobody can be asked, that is no mistake of the configuration: keys need nothing that
+// could be missing.
+func probeKeys(ctx context.Context, cfg config.Config) Finding {
 	list, err := control.Dial(cfg.Data).AccessKeys(ctx, "")
-	if err != nil {
-		return Finding{}, false // no server, or one that has no keys
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
+		return Finding{Source: access.RobotSource, NotTried: "no server runs on " + cfg.Data + ", which could count them"}
+	case err != nil:
+		return Finding{Source: access.RobotSource, NotTried: err.Error()}
 	}
 	expired := 0
 	for _, e := range list {
@@ -68,17 +101,33 @@ func probeKeys(ctx context.Context, cfg config.Config) (Finding, bool) {
 			expired++
 		}
 	}
-	return Finding{Source: access.RobotSource, Found: fmt.Sprintf("%d keys, %d of them expired", len(list), expired)}, true
+	return finding(access.RobotSource, fmt.Sprintf("%d keys, %d of them expired", len(list), expired), nil)
 }
 
-func probe(ctx context.Context, cfg config.Config, l config.Login) (string, error) {
+// try opens one source, as a server does, and tries it.
+func try(ctx context.Context, cfg config.Config, open func(*Server) (source, error)) (string, error) {
 	s := newServer(config.Serve, Source{Config: cfg}, slog.New(slog.DiscardHandler))
 	defer s.Close() //nolint:errcheck // nothing was written
-	opened, err := s.openSource(l, &sources{limiter: authn.NewLimiter(0, 0), caches: caches{}})
+	opened, err := open(s)
 	if err != nil {
 		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	return opened.prober.Probe(ctx)
+}
+
+// foreignKeys are those of a token server of others. They are an authn.Prober.
+type foreignKeys struct {
+	issuer string
+	look   func(context.Context) (string, error)
+}
+
+// Probe is authn.Prober: it gets the keys.
+func (f foreignKeys) Probe(ctx context.Context) (string, error) {
+	found, err := f.look(ctx)
+	if err != nil {
+		return "", fmt.Errorf("token.accept: %w", err)
+	}
+	return f.issuer + ": " + found, nil
 }

@@ -69,7 +69,7 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 		if err != nil {
 			return nil, err
 		}
-		bearers = append(bearers, s.metrics.Bearer(a.Source(), foreign))
+		bearers = append(bearers, s.metrics.Bearer(a.Source(), foreign.bearer))
 		if t.server == nil && a.Realm != "" {
 			there := gate.TokenServer{Realm: a.Realm, Service: a.Service}
 			t.server = func(*http.Request) (gate.TokenServer, bool) { return there, true }
@@ -244,26 +244,28 @@ func (s *Server) tokenServer(r *http.Request, p *policy) (gate.TokenServer, bool
 }
 
 // openForeign opens the trust in a token server of others.
-func (s *Server) openForeign(a config.Accept) (authn.Bearer, error) {
+func (s *Server) openForeign(a config.Accept) (source, error) {
 	v := &token.Verifier{
 		Issuer: a.Issuer, Audience: a.Service, Source: a.Source(), Leeway: leeway, Now: time.Now,
 	}
 	if a.KeysFile == "" {
 		keys, err := token.NewKeysURL(a.KeysURL, token.KeysURLOptions{CAFile: a.CA, Refresh: a.Refresh})
 		if err != nil {
-			return nil, fmt.Errorf("token.accept %s: %w", a.Source(), err)
+			return source{}, fmt.Errorf("token.accept %s: %w", a.Source(), err)
 		}
 		v.Keys = keys
-		return v, nil
+		look := func(ctx context.Context) (string, error) { return keys.Probe(ctx, leeway) }
+		return source{bearer: v, prober: foreignKeys{a.Issuer, look}}, nil
 	}
 	watch := filewatch.New(s.log, a.KeysFile)
 	keys, err := token.OpenKeysFile(a.KeysFile)
 	if err != nil {
-		return nil, fmt.Errorf("token.accept %s: %w", a.Source(), err)
+		return source{}, fmt.Errorf("token.accept %s: %w", a.Source(), err)
 	}
 	s.keep = append(s.keep, keeper{what: "keys of " + a.Source(), file: a.KeysFile, watch: watch, reload: keys.Reload})
 	v.Keys = keys
-	return v, nil
+	look := func(context.Context) (string, error) { return "keys in " + a.KeysFile, nil } // reading them was the test
+	return source{bearer: v, prober: foreignKeys{a.Issuer, look}}, nil
 }
 
 // root tells the few paths apart that clients may reach.

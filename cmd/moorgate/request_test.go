@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/moorgate/moorgate/internal/testserver"
 )
 
 // call is a request of a script.
@@ -82,8 +84,11 @@ func parseCall(ts *testscript.TestScript, args []string) call {
 func (c *call) flag(ts *testscript.TestScript, name, value string) {
 	switch name {
 	case "-u":
+		_, password, _ := strings.Cut(value, ":")
+		testserver.Secret(password)
 		c.header.Add("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(value)))
 	case "-t":
+		testserver.Secret(value)
 		c.header.Add("Authorization", "Bearer "+value)
 	case "-H":
 		name, value, ok := strings.Cut(value, ": ")

@@ -105,8 +105,11 @@ func TestOnlyWhatIsForASourceIsCounted(t *testing.T) {
 		password string
 		err      error
 	}{
-		{"password", authn.ErrNoMatch}, {"another", authn.ErrNoMatch},
-		{"key", authn.ErrNoMatch}, {"key", authn.ErrWrongPassword}, {"key", nil},
+		{"password", authn.ErrNoMatch},
+		{"another", authn.ErrNoMatch},
+		{"key", authn.ErrNoMatch},
+		{"key", authn.ErrWrongPassword},
+		{"key", nil},
 		{"password", fmt.Errorf("%w: of others", authn.ErrNoMatch)},
 	} {
 		who, err := m.Password("keys", keys{source{tt.err}}).VerifyPassword(t.Context(), "alice", tt.password)

@@ -103,7 +103,7 @@ func TestWhatChangesIsRecorded(t *testing.T) {
 		{"by digest", put(dm, m, 201, ""), []string{"done manifest-put push a: " + dm}},
 		{"by digest with tags, of which one moves", put(dm+"?tag=v1&tag=v2", m, 201, ""), []string{"done manifest-put overwrite a:v1 " + dm, "done manifest-put push a:v2 " + dm}},
 		{"no manifest", put("v3", "{", 400, "MANIFEST_INVALID"), []string{"failed manifest-put push a:v3  400 MANIFEST_INVALID"}},
-		{"a tag goes", plain("DELETE /v2/a/manifests/v2", 202, "", ""), []string{"done manifest-delete delete a:v2"}},
+		{"a tag goes", plain("DELETE /v2/a/manifests/v2", 202, "", ""), []string{"done manifest-delete delete a:v2 " + dm}},
 		{"one that is not there", plain("DELETE /v2/a/manifests/v2", 404, "MANIFEST_UNKNOWN", ""), []string{"failed manifest-delete delete a:v2  404 MANIFEST_UNKNOWN"}},
 		{"a manifest goes, and its tag", plain("DELETE /v2/a/manifests/"+dm, 202, "", ""), []string{"done manifest-delete delete a: " + dm, "done manifest-delete delete a:v1 " + dm}},
 		{"a blob goes", plain("DELETE /v2/a/blobs/"+layer, 202, "", ""), []string{"done blob-delete delete a: " + layer}},

@@ -75,7 +75,7 @@ func (a *API) manifestPut(w http.ResponseWriter, r *http.Request, c *gate.Call) 
 
 func (a *API) manifestDelete(w http.ResponseWriter, r *http.Request, c *gate.Call) error {
 	rights := &rights{call: c}
-	err := a.Registry.DeleteManifest(r.Context(), registry.ManifestDelete{
+	gone, err := a.Registry.DeleteManifest(r.Context(), registry.ManifestDelete{
 		Repo: c.Request.Repo, Reference: c.Request.Reference, By: c.Who.User,
 		If: precondition(r), Guard: rights.guard,
 	})
@@ -84,7 +84,7 @@ func (a *API) manifestDelete(w http.ResponseWriter, r *http.Request, c *gate.Cal
 		allow(w, err, "GET, HEAD, PUT")
 		return err
 	}
-	c.Did(c.Request.Reference.Digest)
+	c.Did(gone)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 	return nil

@@ -95,7 +95,7 @@ func TestPushAndDeleteManifestAtOnce(t *testing.T) {
 		40, put,
 		func(i int) {
 			d := []oci.Digest{even, odd}[i%2]
-			err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, By: "", Guard: anything})
+			_, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, By: "", Guard: anything})
 			if err != nil && kindOf(err) != oci.ManifestUnknown {
 				t.Errorf("delete: %v", err)
 			}

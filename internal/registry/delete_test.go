@@ -148,7 +148,8 @@ func (n nested) remove(t *testing.T, what string, g *guard) error {
 		return n.DeleteBlob(t.Context(), "a", d, g.ask)
 	}
 	d = map[string]oci.Digest{"image": n.image, "index": n.index, "outer": n.outer}[what]
-	return n.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, By: "alice", Guard: g.ask})
+	_, err := n.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, By: "alice", Guard: g.ask})
+	return err
 }
 
 // gone is what nested.state has for what is not there.
@@ -166,7 +167,8 @@ func TestDeleteOfWhatIsNotThereAsksNobody(t *testing.T) {
 	n := newNested(t, registry.Options{})
 	g := &guard{}
 	deleteManifest := func(repo string, d oci.Digest) error {
-		return n.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: repo, Reference: oci.Reference{Digest: d}, Guard: g.ask})
+		_, err := n.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: repo, Reference: oci.Reference{Digest: d}, Guard: g.ask})
+		return err
 	}
 	wantKind(t, "a blob, as a manifest", deleteManifest("a", n.layer), oci.ManifestUnknown)
 	wantKind(t, "a manifest, elsewhere", deleteManifest("none", n.image), oci.NameUnknown)

@@ -167,19 +167,20 @@ type ManifestDelete struct {
 // to it; the guard is asked about each of these. It is also asked about the tags
 // that stay and need the manifest, such as that of an index it is part of:
 // otherwise who may not touch a protected tag could break it by a delete by
-// digest under it.
+// digest under it. It returns what was removed, or what the tag has pointed to.
 //
 // Errors: ManifestUnknown, NameUnknown, Unsupported, PreconditionFailed; those
 // of the guard.
-func (r *Registry) DeleteManifest(ctx context.Context, del ManifestDelete) error {
+func (r *Registry) DeleteManifest(ctx context.Context, del ManifestDelete) (oci.Digest, error) {
 	if err := r.deleting(); err != nil {
-		return err
+		return "", err
 	}
 	repo, ref := del.Repo, del.Reference
+	gone := ref.Digest
 	err := r.meta.Update(ctx, func(tx meta.Tx) error {
 		var err error
 		if ref.Tag != "" {
-			err = deleteTag(tx, del, r.opts.Now())
+			gone, err = deleteTag(tx, del, r.opts.Now())
 		} else {
 			err = deleteWithTags(tx, repo, ref.Digest, del.By, r.opts.Now(), del.Guard)
 		}
@@ -189,9 +190,9 @@ func (r *Registry) DeleteManifest(ctx context.Context, del ManifestDelete) error
 		return err
 	})
 	if err != nil {
-		return fault("delete manifest", err)
+		return "", fault("delete manifest", err)
 	}
-	return nil
+	return gone, nil
 }
 
 func deleteWithTags(tx meta.Tx, repo string, d oci.Digest, by string, now time.Time, guard Guard) error {

@@ -119,7 +119,7 @@ func TestDeleteByDigestAsksForEachTag(t *testing.T) {
 			f.put(t, "b", index("x"), "one")
 			before := f.tags(t, "a")
 			g := &guard{denied: map[registry.Effect]error{{Action: registry.DeleteTag, Repo: "a", Tag: test.denied}: denied}}
-			err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, By: "alice", Guard: g.ask})
+			_, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, By: "alice", Guard: g.ask})
 			if diff := cmp.Diff(test.asked, g.asked); diff != "" {
 				t.Errorf("the guard was asked (-want +got):\n%s", diff)
 			}
@@ -150,7 +150,7 @@ func TestDeleteByTagAsksNothing(t *testing.T) {
 	f := newFixture(t, registry.Options{})
 	d := f.put(t, "a", index("x"), "one", "two")
 	g := &guard{}
-	if err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Tag: "one"}, By: "alice", Guard: g.ask}); err != nil {
+	if _, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Tag: "one"}, By: "alice", Guard: g.ask}); err != nil {
 		t.Error(err)
 	}
 	if len(g.asked) > 0 {
@@ -209,7 +209,7 @@ func TestPreconditions(t *testing.T) {
 				}
 			}
 			if len(tags) > 0 {
-				if err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Tag: "x"}, By: "", Guard: anything}); err != nil {
+				if _, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Tag: "x"}, By: "", Guard: anything}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -86,7 +86,8 @@ func partOfATag(t *testing.T, f *fixture, tag string) (push, remove func() error
 	body := indexOf(v1.MediaTypeImageIndex, part)
 	return func() error { return f.putTag(t, "a", tag, body) }, func() error {
 		ref := oci.Reference{Digest: d}
-		return f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: ref, Guard: protected})
+		_, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: ref, Guard: protected})
+		return err
 	}
 }
 
@@ -138,7 +139,7 @@ func TestImagesThatComeAndGo(t *testing.T) {
 			wantOneOf(t, "put", f.putTag(t, "a", tag(i), images[i%3]), oci.ManifestBlobUnknown)
 		}
 		remove := func(ref oci.Reference) {
-			err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: ref, Guard: anything})
+			_, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: ref, Guard: anything})
 			wantOneOf(t, "delete", err, oci.ManifestUnknown)
 		}
 		together(
@@ -213,7 +214,7 @@ func TestAcknowledgedIsSeen(t *testing.T) {
 			if round%3 != 0 {
 				continue
 			}
-			err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, Guard: anything})
+			_, err := f.DeleteManifest(t.Context(), registry.ManifestDelete{Repo: "a", Reference: oci.Reference{Digest: d}, Guard: anything})
 			if err != nil {
 				t.Fatal(err)
 			}

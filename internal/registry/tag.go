@@ -66,14 +66,15 @@ func (p Precondition) holds(exists bool, d oci.Digest) bool {
 	return p.Match == nil || (exists && slices.Contains(p.Match, d))
 }
 
-// deleteTag removes a tag if it is in the state that the caller requires.
-func deleteTag(tx meta.Tx, del ManifestDelete, now time.Time) error {
+// deleteTag removes a tag if it is in the state that the caller requires, and returns
+// what it has pointed to.
+func deleteTag(tx meta.Tx, del ManifestDelete, now time.Time) (oci.Digest, error) {
 	tag, err := tx.Tag(del.Repo, del.Reference.Tag)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !del.If.holds(true, tag.Digest) {
-		return oci.ErrPreconditionFailed.WithDetail(map[string]any{"tag": tag.Name, "digest": tag.Digest})
+		return "", oci.ErrPreconditionFailed.WithDetail(map[string]any{"tag": tag.Name, "digest": tag.Digest})
 	}
-	return tx.DeleteTag(del.Repo, tag.Name, del.By, now)
+	return tag.Digest, tx.DeleteTag(del.Repo, tag.Name, del.By, now)
 }

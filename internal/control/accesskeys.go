@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/authn/keys"
@@ -50,7 +51,7 @@ func (h *Handler) createAccessKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.record(r.Context(), opAccessKeyCreate, "made "+called(made.Entry))
+	h.record(r.Context(), opAccessKeyCreate, "made "+described(made.Entry))
 	return made, nil
 }
 
@@ -75,7 +76,11 @@ func (h *Handler) rotateAccessKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.record(r.Context(), opAccessKeyRotate, fmt.Sprintf("made another secret for %s, with the old one good for %s", called(made.Entry), overlap))
+	old := "the old one is good no more"
+	if !made.OldUntil.IsZero() {
+		old = "the old one is good until " + made.OldUntil.UTC().Format(time.RFC3339)
+	}
+	h.record(r.Context(), opAccessKeyRotate, fmt.Sprintf("made another secret (%s) for %s", old, described(made.Entry)))
 	return made, nil
 }
 
@@ -87,7 +92,7 @@ func (h *Handler) revokeAccessKey(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.record(r.Context(), opAccessKeyRevoke, "revoked "+called(e))
+	h.record(r.Context(), opAccessKeyRevoke, "revoked "+described(e))
 	return e, nil
 }
 
@@ -111,6 +116,19 @@ func called(e keys.Entry) string {
 		return fmt.Sprintf("key %s, robot %s", e.ID, e.Name)
 	}
 	return fmt.Sprintf("key %s, %s of %s:%s", e.ID, e.Name, e.Source, e.User)
+}
+
+// described is called with what the key is worth: that must be known when it is gone.
+func described(e keys.Entry) string {
+	may := "all that its owner may, but admin"
+	if len(e.May) > 0 {
+		may = strings.Join(e.May, " ")
+	}
+	end := "never expires"
+	if !e.Expires.IsZero() {
+		end = "expires " + e.Expires.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s, %s, may %s", called(e), end, may) // cut at its end, if it is too long
 }
 
 // AccessKeys returns the keys of a user, or all if user is "".

@@ -30,7 +30,7 @@ func (a asked) List(_ context.Context, user string) ([]keys.Entry, error) {
 
 func (a asked) Create(_ context.Context, r keys.Request) (keys.Made, error) {
 	a.note("create %+v", r)
-	return keys.Made{Entry: keys.Entry{ID: "one", Name: r.Name, Robot: r.User == "", User: r.User, Source: r.Source}, Secret: "mgk_secret"}, a.err
+	return keys.Made{Entry: keys.Entry{ID: "one", Name: r.Name, Robot: r.User == "", User: r.User, Source: r.Source, May: r.May, Expires: after(r.Life)}, Secret: "mgk_secret"}, a.err
 }
 
 func (a asked) Rotate(_ context.Context, ref keys.Ref, overlap time.Duration, life *time.Duration) (keys.Made, error) {
@@ -39,7 +39,19 @@ func (a asked) Rotate(_ context.Context, ref keys.Ref, overlap time.Duration, li
 		text = life.String()
 	}
 	a.note("rotate %+v %s %s", ref, overlap, text)
-	return keys.Made{Entry: keys.Entry{ID: "one", Name: ref.Key, Robot: true}, Secret: "mgk_other"}, a.err
+	e := keys.Entry{ID: "one", Name: ref.Key, Robot: true, May: []string{"pull:**"}}
+	if life == nil { // and else the old secret has ended
+		e.OldUntil = after(overlap)
+	}
+	return keys.Made{Entry: e, Secret: "mgk_other"}, a.err
+}
+
+// after is a time after the beginning; none for 0.
+func after(d time.Duration) time.Time {
+	if d == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, 0).Add(d)
 }
 
 func (a asked) Revoke(_ context.Context, ref keys.Ref) (keys.Entry, error) {
@@ -67,11 +79,11 @@ func TestAccessKeys(t *testing.T) {
 		told = append(told, r.Operation+": "+r.Detail)
 	}
 	if diff := cmp.Diff([]string{
-		"access-key-create: made key one, robot ci",
-		"access-key-create: made key one, x&may=admin of ldap:alice",
-		"access-key-rotate: made another secret for key one, robot ../a/b, with the old one good for 1h0m0s",
-		"access-key-rotate: made another secret for key one, robot ../a/b, with the old one good for 1h0m0s",
-		"access-key-revoke: revoked key one, x of ldap:alice",
+		"access-key-create: made key one, robot ci, expires 1970-01-02T12:00:00Z, may pull,push:team/** admin",
+		"access-key-create: made key one, x&may=admin of ldap:alice, never expires, may all that its owner may, but admin",
+		"access-key-rotate: made another secret (the old one is good until 1970-01-01T01:00:00Z) for key one, robot ../a/b, never expires, may pull:**",
+		"access-key-rotate: made another secret (the old one is good no more) for key one, robot ../a/b, never expires, may pull:**",
+		"access-key-revoke: revoked key one, x of ldap:alice, never expires, may all that its owner may, but admin",
 	}, told); diff != "" {
 		t.Error(diff)
 	}

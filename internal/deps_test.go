@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"authn/htpasswd":    {"authn", "atomicfile"},
 	"authn/authntest":   {"authn"},
 	"audit":             {"access"},
-	"audit/trail":       {"audit"},
+	"audit/trail":       {"audit", "atomicfile"},
 	"token":             {"authn", "atomicfile"},
 	"refresh":           {"authn", "meta"},
 	"session":           {"token"},

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/moorgate/moorgate/internal/atomicfile"
 )
 
 // logFile is a file of lines. It holds a lock on it (flock(2)): two servers would
@@ -42,6 +44,11 @@ func openFile(c File, o Options) (*logFile, error) {
 	if err := os.MkdirAll(filepath.Dir(c.Path), dirMode); err != nil {
 		return nil, fmt.Errorf("cannot make a folder for the audit: %w", err)
 	}
+	path, err := target(c.Path)
+	if err != nil {
+		return nil, err
+	}
+	l.c.Path = path
 	if err := l.open(); err != nil {
 		return nil, err
 	}
@@ -49,10 +56,27 @@ func openFile(c File, o Options) (*logFile, error) {
 	return l, nil
 }
 
+// target returns the file that a path leads to: one behind a symbolic link is rotated
+// where it is.
+func target(path string) (string, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() { // nor is there a path to some of those
+		return "", irregular(path)
+	}
+	to, err := atomicfile.Target(path)
+	if err != nil {
+		return "", fmt.Errorf("cannot write the audit: %w", err)
+	}
+	return to, nil
+}
+
+func irregular(path string) error {
+	return fmt.Errorf("cannot write the audit: %s is no regular file", path)
+}
+
 // open opens the file in place of the one that is open.
 func (l *logFile) open() error {
 	if info, err := os.Stat(l.c.Path); err == nil && !info.Mode().IsRegular() { // some others block
-		return fmt.Errorf("cannot write the audit: %s is no regular file", l.c.Path)
+		return irregular(l.c.Path)
 	}
 	f, err := os.OpenFile(l.c.Path, os.O_CREATE|os.O_RDWR|os.O_APPEND, fileMode)
 	if err != nil {
@@ -181,12 +205,14 @@ func (l *logFile) close() error {
 func probeFile(c File) (string, error) {
 	info, err := os.Stat(c.Path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && isLink(c.Path):
+		return target(c.Path) // which says what is wrong with it
 	case errors.Is(err, fs.ErrNotExist):
 		return probeFolder(filepath.Dir(c.Path))
 	case err != nil:
 		return "", fmt.Errorf("cannot write the audit: %w", err)
 	case !info.Mode().IsRegular():
-		return "", fmt.Errorf("cannot write the audit: %s is no regular file", c.Path)
+		return "", irregular(c.Path)
 	}
 	f, err := os.OpenFile(c.Path, os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {
@@ -194,6 +220,12 @@ func probeFile(c File) (string, error) {
 	}
 	defer f.Close() //nolint:errcheck // nothing was written
 	return fmt.Sprintf("%s can be written, and has %d bytes", c.Path, info.Size()), nil
+}
+
+// isLink reports whether a path is a symbolic link.
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
 // writable is W_OK of access(2) with X_OK: files can be made in a folder.

@@ -344,3 +344,52 @@ func TestProbeChangesNothing(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// A file behind a symbolic link is rotated where it is, and the link stays.
+func TestFileBehindALink(t *testing.T) {
+	t.Parallel()
+	c := config(t)
+	c.File.MaxSize, c.File.Compress = 64<<10, false
+	there := filepath.Join(t.TempDir(), "there.log")
+	write(t, there, "")
+	if err := os.MkdirAll(filepath.Dir(c.File.Path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(there, c.File.Path); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, c)
+	for i := range 1000 {
+		r.done(t, fmt.Sprint(i))
+	}
+	if err := r.Reopen(); err != nil {
+		t.Error(err)
+	}
+	r.done(t, "last")
+	old, err := filepath.Glob(filepath.Join(filepath.Dir(there), "there-*.log"))
+	if err != nil || len(old) < 1 {
+		t.Fatalf("rotated files %q, %v\n%s", old, err, r.log.String())
+	}
+	if got := len(users(t, append(old, c.File.Path)...)); got != 1001 {
+		t.Errorf("%d records", got)
+	}
+	if to, err := os.Readlink(c.File.Path); err != nil || to != there {
+		t.Errorf("the link leads to %s, %v", to, err)
+	}
+}
+
+func TestLinkToNothing(t *testing.T) {
+	t.Parallel()
+	c := trail.Default()
+	c.File.Path = filepath.Join(t.TempDir(), "audit.log")
+	if err := os.Symlink("nowhere", c.File.Path); err != nil {
+		t.Fatal(err)
+	}
+	const want = "is a symbolic link to a file that does not exist"
+	if _, err := trail.Open(c, trail.Options{Now: time.Now}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("open: %v", err)
+	}
+	if found := trail.Probe(c); len(found) != 1 || found[0].Err == nil || !strings.Contains(found[0].Err.Error(), want) {
+		t.Errorf("probe: %v", found)
+	}
+}

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
 	"github.com/moorgate/moorgate/internal/session"
@@ -37,7 +40,8 @@ func (c *client) startSession(t *testing.T, status int, pairs ...string) (s sess
 func TestASessionInPlaceOfAPassword(t *testing.T) {
 	t.Parallel()
 	file := usersFile(t, "the password")
-	s := start(t, "access: {rules: [{who: user:alice, may: [pull, push], repos: \"**\"}]}\n", "--htpasswd", file)
+	audit := filepath.Join(t.TempDir(), "audit.log")
+	s := start(t, "audit: {file: {path: "+audit+"}, required: true}\naccess: {rules: [{who: user:alice, may: [pull, push], repos: \"**\"}]}\n", "--htpasswd", file)
 	anybody := newClient(t, s, nil)
 	got := anybody.startSession(t, http.StatusOK, "grant_type", "password", "username", "alice", "password", "the password", "access_type", "offline")
 	if got.Account != "alice" || got.Refresh == "" {
@@ -65,8 +69,24 @@ func TestASessionInPlaceOfAPassword(t *testing.T) {
 	if status := anybody.as("alice", next.Token).status(t); status != http.StatusOK {
 		t.Errorf("the next session: status %d", status)
 	}
-	anybody.want(t, http.StatusOK, http.MethodPost, "/token/revoke", strings.NewReader("token="+got.Refresh), "Content-Type", "application/x-www-form-urlencoded")
+	revoke := func(status int, token string) {
+		anybody.want(t, status, http.MethodPost, "/token/revoke", strings.NewReader("token="+token), "Content-Type", "application/x-www-form-urlencoded")
+	}
+	revoke(http.StatusBadRequest, next.Token) // it goes on being good
+	revoke(http.StatusOK, "nonsense")
+	revoke(http.StatusOK, got.Refresh)
 	anybody.startSession(t, http.StatusUnauthorized, "grant_type", "refresh_token", "refresh_token", got.Refresh)
+
+	var lasting []string
+	for _, r := range auditLines(t, readFile(t, audit)) {
+		if r.Operation == "session" || strings.HasPrefix(r.Operation, "token-") {
+			lasting = append(lasting, r.short())
+		}
+	}
+	want := []string{"done alice token-issue", "done alice session", "done alice session", "done alice token-revoke"}
+	if diff := cmp.Diff(want, lasting); diff != "" {
+		t.Errorf("what lasts, on record (-want +got):\n%s", diff)
+	}
 
 	hash, err := htpasswd.Hash("another password", htpasswd.MinCost)
 	if err != nil {

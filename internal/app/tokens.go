@@ -43,7 +43,7 @@ type tokens struct {
 // token servers of others.
 func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (*tokens, error) {
 	t := &tokens{}
-	door := &control.Handler{Status: s.status, Audit: e.audit, Log: s.log}
+	door := &control.Handler{Status: s.status, Audit: e.audit, Log: s.log, Ready: s.auditor.trail.Ready}
 	if e.desk.Lockout != nil {
 		door.Lockouts = e.desk.Lockout
 	}
@@ -149,6 +149,8 @@ func (s *Server) openEndpoint(t *tokens, door *control.Handler, e entrance, keys
 		Login: e.desk, Policy: e.policy.Load, Sign: keys.Sign, Issuer: s.cfg.Token.Issuer,
 		Some: someTag, Services: s.services(), TTL: s.cfg.Token.TTL, Audit: e.audit, Log: s.log, Now: time.Now, NewID: rand.Text,
 	}
+	api.Ready = s.auditor.trail.Ready
+	api.Endless = func(text string) bool { return session.Ours(s.cfg.Token.Issuer, text) || e.keys.Recognizes("", text) }
 	if kept.TTL > 0 {
 		api.Refresh = kept
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -39,7 +40,8 @@ type Handler struct {
 	RotateNow     func() (token.Rotation, error) // Rotate to a key that signs at once
 	Status        func() Status
 	Lockouts      Lockouts
-	Audit         audit.Func // of changes; what is only looked at is not recorded
+	Ready         func() error // an error while no change could be recorded; nil: it always can
+	Audit         audit.Func   // of changes; what is only looked at is not recorded
 	Log           *slog.Logger
 }
 
@@ -81,6 +83,10 @@ type (
 var errAbsent = errors.New("not on this server")
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.ready(r.Method); err != nil {
+		answer(func(*http.Request) (any, error) { return nil, err }).ServeHTTP(w, r)
+		return
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /status", answer(h.status))
 	mux.Handle("GET /tokens", answer(h.listTokens))
@@ -96,6 +102,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.Handle("GET /lockouts", answer(h.listLockouts))
 	mux.Handle("DELETE /lockouts", answer(h.clearLockouts))
 	mux.ServeHTTP(w, r)
+}
+
+// errUnrecorded says that a change could not be recorded, and is not made.
+var errUnrecorded = errors.New("this cannot be recorded now, so it is not done (audit.required): see to it that the audit can be written, and try again")
+
+// ready returns an error for a change that could not be recorded.
+func (h *Handler) ready(method string) error {
+	if method == http.MethodGet || h.Ready == nil {
+		return nil
+	}
+	if err := h.Ready(); err != nil {
+		return fmt.Errorf("%w: %w", errUnrecorded, err)
+	}
+	return nil
 }
 
 // answer is a handler that answers with a value in JSON, or an error.
@@ -114,6 +134,8 @@ func (f answer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func statusOf(err error) int {
 	switch {
+	case errors.Is(err, errUnrecorded):
+		return http.StatusServiceUnavailable
 	case errors.Is(err, errAbsent):
 		return http.StatusNotImplemented
 	case errors.Is(err, errBad), errors.Is(err, keys.ErrInvalid):

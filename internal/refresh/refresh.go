@@ -138,13 +138,18 @@ func (t *Tokens) List(ctx context.Context, user string) ([]Entry, error) {
 	entries := make([]Entry, 0, len(stored))
 	for _, r := range stored {
 		if now.Before(r.ExpiresAt) {
-			entries = append(entries, Entry{
-				ID: r.ID, User: r.User, Source: r.Source, Service: r.Service, Client: r.Client,
-				IssuedAt: r.IssuedAt, UsedAt: r.UsedAt, Expires: r.ExpiresAt,
-			})
+			entries = append(entries, entryOf(r))
 		}
 	}
 	return entries, nil
+}
+
+// entryOf shows a token.
+func entryOf(r meta.RefreshToken) Entry {
+	return Entry{
+		ID: r.ID, User: r.User, Source: r.Source, Service: r.Service, Client: r.Client,
+		IssuedAt: r.IssuedAt, UsedAt: r.UsedAt, Expires: r.ExpiresAt,
+	}
 }
 
 // Revoke ends one token by its ID at once.
@@ -164,17 +169,21 @@ func (t *Tokens) Revoke(ctx context.Context, id string) error {
 	return nil
 }
 
-// End ends a token at once for whoever holds it (RFC 7009). One that is not valid has
-// ended already, and is no error.
-func (t *Tokens) End(ctx context.Context, token string) error {
+// End ends a token at once for whoever holds it (RFC 7009), and returns which one that
+// was. One that is not valid has ended already, which is no error: then ok is false.
+func (t *Tokens) End(ctx context.Context, token string) (ended Entry, ok bool, err error) {
 	stored, err := t.find(ctx, token)
 	if err == nil {
 		err = t.Revoke(ctx, stored.ID)
 	}
-	if errors.Is(err, ErrInvalid) {
-		return nil
+	switch {
+	case errors.Is(err, ErrInvalid):
+		return Entry{}, false, nil
+	case err != nil:
+		return Entry{}, false, err
+	default:
+		return entryOf(stored), true, nil
 	}
-	return err
 }
 
 // RevokeUser ends all tokens of a user, whatever their sources, and returns how

@@ -121,14 +121,15 @@ func TestWhoHoldsATokenMayEndIt(t *testing.T) {
 	token, other := f.issue(t, user("alice")), f.issue(t, user("alice"))
 	guess := "mgr_" + id(token) + "_" + strings.Split(other, "_")[2] // to know its ID is not enough
 	for _, text := range []string{guess, "", "nonsense", token + "x"} {
-		if err := f.End(t.Context(), text); err != nil {
-			t.Errorf("%q: %v", text, err)
+		if ended, ok, err := f.End(t.Context(), text); ok || err != nil {
+			t.Errorf("%q: %+v, %v, %v", text, ended, ok, err)
 		}
 	}
 	f.works(t, "not given back", token)
-	for range 2 {
-		if err := f.End(t.Context(), token); err != nil {
-			t.Error(err)
+	for _, there := range []bool{true, false} {
+		ended, ok, err := f.End(t.Context(), token)
+		if ok != there || err != nil || ok && (ended.ID != id(token) || ended.User != "alice" || ended.Source != "htpasswd") {
+			t.Errorf("%+v, %v, %v", ended, ok, err)
 		}
 	}
 	f.refused(t, "given back", token, "there is none with the ID")

@@ -18,9 +18,12 @@ const maxSession = 16 << 10
 
 // Recognizes reports whether the password is a token of ours, whatever it is for:
 // none of them is to be shown to other sources.
-func (s *Sessions) Recognizes(_, password string) bool {
-	c, ok := peek(password)
-	return ok && c.Issuer == s.Issuer
+func (s *Sessions) Recognizes(_, password string) bool { return Ours(s.Issuer, password) }
+
+// Ours reports whether text looks like a token of an issuer, whatever it is for.
+func Ours(issuer, text string) bool {
+	c, ok := peek(text)
+	return ok && c.Issuer == issuer
 }
 
 // claimed is what a token says of itself.

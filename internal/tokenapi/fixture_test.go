@@ -60,7 +60,11 @@ func newFixture(policy *access.Policy) *fixture {
 			q.Scope.Tag = access.SomeTag
 			return p.Decide(q).Allowed
 		},
-		Sign: f.sign, Refresh: &f.refresh, Sessions: &f.started, Issuer: `the "test" issuer`,
+		Sign: f.sign, Refresh: &f.refresh, Sessions: &f.started,
+		Endless: func(text string) bool {
+			return strings.HasPrefix(text, "session of ") || strings.HasPrefix(text, "mgk_")
+		},
+		Issuer:   `the "test" issuer`,
 		Services: map[string]tokenapi.Service{"moorgate": {Gate: true}, "registry": {Chain: true}},
 		TTL:      5 * time.Minute, Audit: record,
 		Log: slog.New(slog.NewTextHandler(&f.log, nil)),
@@ -128,9 +132,10 @@ func (t *refreshTokens) Redeem(_ context.Context, text, service string) (access.
 	return identity(user), t.err
 }
 
-func (t *refreshTokens) End(_ context.Context, text string) error {
+func (t *refreshTokens) End(_ context.Context, text string) (refresh.Entry, bool, error) {
+	user, _, ok := strings.Cut(t.tokens[text], " for ")
 	delete(t.tokens, text)
-	return t.err
+	return refresh.Entry{ID: "the ID of " + text, User: user, Source: "test"}, ok, t.err
 }
 
 // sessions is a maker of sessions of one hour; what begins with "session" is one.

@@ -15,6 +15,7 @@ import (
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/refresh"
 	"github.com/moorgate/moorgate/internal/reqctx"
 	"github.com/moorgate/moorgate/internal/token"
 )
@@ -335,4 +336,6 @@ func TestTheAccessLogNamesWhoGotAToken(t *testing.T) {
 	}
 }
 
-func (m meddler) End(ctx context.Context, token string) error { return m.f.refresh.End(ctx, token) }
+func (m meddler) End(ctx context.Context, token string) (refresh.Entry, bool, error) {
+	return m.f.refresh.End(ctx, token)
+}

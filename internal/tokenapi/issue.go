@@ -130,6 +130,9 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 	if !q.offline || a.Refresh == nil || who.IsAnonymous() || a.withSession(r, q) {
 		return "", nil
 	}
+	if err := a.ready(); err != nil {
+		return "", err
+	}
 	text, err := a.Refresh.Issue(r.Context(), who, q.service, q.client)
 	switch {
 	case errors.Is(err, authn.ErrNoMatch): // the client goes on using the password

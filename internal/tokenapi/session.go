@@ -60,6 +60,9 @@ func (a *API) startSession(r *http.Request, q *request, who access.Identity) (*i
 	case !client.Private:
 		return nil, errReadable()
 	}
+	if err := a.ready(); err != nil {
+		return nil, err
+	}
 	made, err := a.Sessions.Issue(r.Context(), who)
 	switch {
 	case errors.Is(err, authn.ErrExpired):
@@ -111,15 +114,35 @@ func (a *API) revoke(w http.ResponseWriter, r *http.Request) error {
 		return badRequest("token is missing")
 	case !client.Private:
 		return oci.Errorf(oci.Denied, "a refresh token came over a connection that others can read: use https")
+	case a.Endless(text): // RFC 7009, section 2.2.1
+		return &oauthError{"unsupported_token_type", badRequest("only refresh tokens are revoked here: a session ends by itself, and a key by \"moorgate key revoke\"")}
 	case a.Refresh == nil || len(text) > maxRefresh:
 		return nil // it is not valid, and so has ended
 	}
-	if err := a.Refresh.End(r.Context(), text); err != nil {
+	if err := a.ready(); err != nil {
+		return err
+	}
+	ended, ok, err := a.Refresh.End(r.Context(), text)
+	if err != nil {
 		return cannotRefresh(err)
 	}
-	a.Audit(r.Context(), audit.Record{
-		RequestID: reqctx.ID(r.Context()), Client: client.Addr, Operation: revokeOperation, Outcome: audit.Done,
-	})
+	if ok {
+		a.Audit(r.Context(), audit.Record{
+			RequestID: reqctx.ID(r.Context()), Client: client.Addr, Who: access.Identity{User: ended.User, Source: ended.Source},
+			Operation: revokeOperation, Outcome: audit.Done, Detail: "refresh token " + ended.ID,
+		})
+	}
+	return nil
+}
+
+// ready returns an error while what lasts cannot be recorded.
+func (a *API) ready() error {
+	if a.Ready == nil {
+		return nil
+	}
+	if err := a.Ready(); err != nil {
+		return oci.Errorf(oci.Unavailable, "this cannot be recorded now, so it cannot be done: try again later, or tell the operator").Because(err)
+	}
 	return nil
 }
 

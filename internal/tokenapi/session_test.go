@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -178,10 +179,19 @@ func TestRevoke(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"others": "bob for moorgate"}, f.refresh.tokens); diff != "" {
 		t.Error(diff)
 	}
-	for _, form := range []string{"token=mine", "token=" + strings.Repeat("x", 5000)} {
+	if len(f.records) != 1 {
+		t.Fatalf("%d records: %+v", len(f.records), f.records)
+	}
+	if r := f.records[0]; r.Outcome != audit.Done || r.Who.User != "alice" || r.Who.Source != "test" || r.Detail != "refresh token the ID of mine" {
+		t.Errorf("recorded %+v", r)
+	}
+	for _, form := range []string{"token=mine", "token=nonsense", "token=" + strings.Repeat("x", 5000)} {
 		if w := revoke(t, f, http.MethodPost, form); w.Code != http.StatusOK { // RFC 7009, section 2.2
 			t.Errorf("status %d: %s", w.Code, w.Body)
 		}
+	}
+	if len(f.records) != 1 {
+		t.Errorf("junk is on record: %+v", f.records[1:])
 	}
 	refused(t, revoke(t, f, http.MethodGet, ""), 405, "UNSUPPORTED")
 	refused(t, revoke(t, f, http.MethodPost, ""), 400, "BAD_REQUEST")
@@ -189,6 +199,40 @@ func TestRevoke(t *testing.T) {
 	refused(t, revoke(t, f, http.MethodPost, "token=others"), 503, "UNAVAILABLE")
 	f.client.Private = false
 	refused(t, revoke(t, f, http.MethodPost, "token=others"), 403, "DENIED")
+}
+
+// What goes on being good is not said to have ended (RFC 7009, section 2.2.1).
+func TestRevokeOfWhatCannotBeRevoked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(compile(t))
+	f.Refresh = nil
+	for _, text := range []string{"session of alice", "mgk_x", "mgk_" + strings.Repeat("x", 5000)} {
+		w := revoke(t, f, http.MethodPost, "token="+url.QueryEscape(text))
+		refused(t, w, 400, "BAD_REQUEST")
+		if !strings.Contains(w.Body.String(), `"error":"unsupported_token_type"`) {
+			t.Errorf("%.20s: %s", text, w.Body)
+		}
+	}
+	if len(f.records) > 0 {
+		t.Errorf("recorded %+v", f.records)
+	}
+}
+
+// While it could not be recorded, nothing is made or ended that lasts. Other tokens are.
+func TestNothingLastsWithoutARecord(t *testing.T) {
+	t.Parallel()
+	f := newFixture(compile(t))
+	f.refresh.tokens = map[string]string{"mine": "alice for moorgate"}
+	f.Ready = func() error { return errors.New("the disk is full") }
+	refused(t, revoke(t, f, http.MethodPost, "token=mine"), 503, "UNAVAILABLE")
+	refused(t, f.get(t, "service=moorgate&offline_token=true&client_id=x", "alice"), 503, "UNAVAILABLE")
+	refused(t, f.post(t, "grant_type=password&username=alice&password="+url.QueryEscape("alice's password")+"&client_id=x&service="+url.QueryEscape(session.Audience)), 503, "UNAVAILABLE")
+	if w := f.get(t, "service=moorgate", "alice"); w.Code != http.StatusOK {
+		t.Errorf("a token that does not last: status %d: %s", w.Code, w.Body)
+	}
+	if diff := cmp.Diff(map[string]string{"mine": "alice for moorgate"}, f.refresh.tokens); diff != "" || f.started.who.User != "" {
+		t.Errorf("%s, a session of %q", diff, f.started.who.User)
+	}
 }
 
 func TestAbout(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/oci"
+	"github.com/moorgate/moorgate/internal/refresh"
 	"github.com/moorgate/moorgate/internal/session"
 	"github.com/moorgate/moorgate/internal/token"
 	"github.com/moorgate/moorgate/internal/wire"
@@ -36,6 +37,14 @@ type API struct {
 	Sign     func(c token.Claims, chain bool) (string, error)
 	Refresh  Refresh  // nil: no refresh tokens
 	Sessions Sessions // nil: no sessions
+
+	// Endless reports whether a text is good here and cannot be ended by who has
+	// it: a key, or a signed token.
+	Endless func(text string) bool
+
+	// Ready returns an error while nothing that lasts may be made or ended, because
+	// it could not be recorded. Nil: it always can.
+	Ready func() error
 
 	Issuer   string             // iss; also the realm in which passwords are asked for
 	Services map[string]Service // by name: aud
@@ -68,8 +77,9 @@ type Refresh interface {
 	// Errors: refresh.ErrInvalid; others say nothing about the token.
 	Redeem(ctx context.Context, token, service string) (access.Identity, error)
 
-	// End ends a token at once. One that is not valid has ended already.
-	End(ctx context.Context, token string) error
+	// End ends a token at once, and returns which one that was. One that is not
+	// valid has ended already: then ok is false.
+	End(ctx context.Context, token string) (ended refresh.Entry, ok bool, err error)
 }
 
 // Sessions makes sessions. Package session says more.

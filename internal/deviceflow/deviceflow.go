@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,8 @@ type Provider struct {
 	oauth  oauth2.Config
 }
 
-// Tokens are what the provider gives.
+// Tokens are what the provider gives. With an error come none, but for Refresh: it may
+// be the only one that is still good.
 type Tokens struct {
 	ID      string    // an ID token, for the registry
 	Expires time.Time // of the ID token
@@ -56,6 +58,8 @@ type Prompt struct {
 // Discover reads what a provider says about itself (OpenID Connect Discovery 1.0).
 // hc must not follow redirects. Secrets go to https only, and on this machine to
 // http.
+//
+// Errors: client.ErrUnreachable.
 func Discover(ctx context.Context, hc *http.Client, issuer, clientID string, scopes []string) (*Provider, error) {
 	var doc struct {
 		Issuer string `json:"issuer"`
@@ -66,6 +70,7 @@ func Discover(ctx context.Context, hc *http.Client, issuer, clientID string, sco
 		return nil, fmt.Errorf("the issuer %q is not a URL that begins with https://", issuer)
 	}
 	where := strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
+	hc = reading(hc)
 	if err := fetch(ctx, hc, where, &doc); err != nil {
 		return nil, fmt.Errorf("cannot learn about the identity provider: %w", err)
 	}
@@ -90,10 +95,13 @@ func fetch(ctx context.Context, hc *http.Client, where string, v any) error {
 	}
 	resp, err := hc.Do(r)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", client.ErrUnreachable, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
+	switch {
+	case isAway(resp.StatusCode):
+		return fmt.Errorf("%w: %s answers with status %d", client.ErrUnreachable, where, resp.StatusCode)
+	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("%s answers with status %d: is that the issuer?", where, resp.StatusCode)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDiscovery)).Decode(v); err != nil {
@@ -103,8 +111,10 @@ func fetch(ctx context.Context, hc *http.Client, where string, v any) error {
 }
 
 // Start asks for a code (RFC 8628, section 3.1).
+//
+// Errors: client.ErrUnreachable.
 func (p *Provider) Start(ctx context.Context) (Prompt, error) {
-	device, err := p.oauth.DeviceAuth(p.with(ctx))
+	device, err := p.oauth.DeviceAuth(with(ctx, p.http))
 	if err != nil {
 		return Prompt{}, fmt.Errorf("the identity provider gives out no code: %w", said(err))
 	}
@@ -123,13 +133,18 @@ func (p *Provider) Start(ctx context.Context) (Prompt, error) {
 }
 
 // Wait waits until the user has typed the code, as often as the provider wants to be
-// asked, for a quarter of an hour at most.
+// asked, for a quarter of an hour at most. A provider that cannot be reached meanwhile
+// is asked again, less often.
 //
 // Errors: ErrRefused.
 func (p *Provider) Wait(ctx context.Context, pr Prompt) (Tokens, error) {
 	ctx, cancel := context.WithDeadline(ctx, pr.till)
 	defer cancel()
-	token, err := p.oauth.DeviceAccessToken(p.with(ctx), pr.device)
+	hc, way := patiently(ctx, p.http)
+	token, err := p.oauth.DeviceAccessToken(with(ctx, hc), pr.device)
+	if errors.Is(err, context.DeadlineExceeded) && way.fault != nil {
+		return Tokens{}, fmt.Errorf("%w: the code has ended, and the identity provider did not answer: %w", ErrRefused, way.fault)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return Tokens{}, fmt.Errorf("%w: nobody has typed the code in time", ErrRefused)
 	}
@@ -142,9 +157,9 @@ func (p *Provider) Wait(ctx context.Context, pr Prompt) (Tokens, error) {
 // Refresh gets new tokens. Where the provider gives no new refresh token along, the
 // old one stays good.
 //
-// Errors: ErrRefused if the user has to sign in again.
+// Errors: ErrRefused if the user has to sign in again, client.ErrUnreachable.
 func (p *Provider) Refresh(ctx context.Context, refresh string) (Tokens, error) {
-	token, err := p.oauth.TokenSource(p.with(ctx), &oauth2.Token{RefreshToken: refresh}).Token()
+	token, err := p.oauth.TokenSource(with(ctx, p.http), &oauth2.Token{RefreshToken: refresh}).Token()
 	if err != nil {
 		return Tokens{}, said(err)
 	}
@@ -152,15 +167,19 @@ func (p *Provider) Refresh(ctx context.Context, refresh string) (Tokens, error) 
 }
 
 // with lets the library use our client.
-func (p *Provider) with(ctx context.Context) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, p.http)
+func with(ctx context.Context, hc *http.Client) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, hc)
 }
 
 // said is what a provider says in an error. That of the library has the whole answer
 // in it.
 func said(err error) error {
 	var retrieve *oauth2.RetrieveError
-	if !errors.As(err, &retrieve) {
+	var way *url.Error
+	switch {
+	case errors.As(err, &way):
+		return fmt.Errorf("%w: %w", client.ErrUnreachable, err) // the error names the URL, which has no secret
+	case !errors.As(err, &retrieve):
 		return err
 	}
 	status := 0
@@ -172,6 +191,9 @@ func said(err error) error {
 	case "access_denied", "expired_token", "invalid_grant": // RFC 8628, section 3.5; RFC 6749, section 5.2
 		return fmt.Errorf("%w: %s", ErrRefused, text)
 	}
+	if isAway(status) {
+		return fmt.Errorf("%w: the identity provider answers: %s", client.ErrUnreachable, text)
+	}
 	return fmt.Errorf("the identity provider answers: %s", text)
 }
 
@@ -179,18 +201,19 @@ func said(err error) error {
 // and the registry verifies its signature; here only that it is meant for us is looked
 // at (OpenID Connect Core, section 3.1.3.7).
 func (p *Provider) read(token *oauth2.Token) (Tokens, error) {
+	refresh := Tokens{Refresh: token.RefreshToken}
 	id, _ := token.Extra("id_token").(string)
 	if id == "" {
-		return Tokens{}, errors.New("the identity provider gives no ID token: ask for the scope openid, and see whether it gives one when it refreshes")
+		return refresh, errors.New("the identity provider gives no ID token: ask for the scope openid, and see whether it gives one when it refreshes")
 	}
 	claims, err := readClaims(id)
 	switch {
 	case err != nil:
-		return Tokens{}, fmt.Errorf("the ID token of the identity provider: %w", err)
+		return refresh, fmt.Errorf("the ID token of the identity provider: %w", err)
 	case claims.Issuer != p.issuer:
-		return Tokens{}, fmt.Errorf("the ID token is from %.80q, not from %s", claims.Issuer, p.issuer)
+		return refresh, fmt.Errorf("the ID token is from %.80q, not from %s", claims.Issuer, p.issuer)
 	case !slices.Contains(claims.Audience, p.oauth.ClientID):
-		return Tokens{}, fmt.Errorf("the ID token is for %.80q, not for %s", claims.Audience, p.oauth.ClientID)
+		return refresh, fmt.Errorf("the ID token is for %.80q, not for %s", claims.Audience, p.oauth.ClientID)
 	}
 	return Tokens{ID: id, Expires: time.Unix(claims.Expires, 0), Refresh: token.RefreshToken}, nil
 }

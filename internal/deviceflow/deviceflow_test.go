@@ -195,6 +195,9 @@ func TestAnswersThatAreWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = d.Refresh(t.Context(), "a-refresh-token")
+		if errors.Is(err, client.ErrUnreachable) {
+			t.Errorf("%s: it was reached, and the error says %v", name, err)
+		}
 		if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "a-refresh-token") || len(err.Error()) > 1000 {
 			t.Errorf("%s: %v; want %q", name, err, tt.says)
 		}

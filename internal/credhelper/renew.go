@@ -55,21 +55,37 @@ func (h *Helper) renew(ctx context.Context, host client.Host) (s keyring.Session
 		return *old, nil
 	}
 	exchanged := h.exchange(ctx, host, &c)
-	away := errors.Is(exchanged, client.ErrUnreachable) && !errors.Is(ctx.Err(), context.Canceled) // by the user
-	if c.Unreachable = (time.Time{}); away {
+	if c.Unreachable = (time.Time{}); errors.Is(exchanged, client.ErrUnreachable) && !isInterrupted(ctx) {
 		c.Unreachable = h.Now()
 	}
-	kept := h.Keyring.Write(string(host), c)
+	kept := h.Keyring.Write(string(host), c) // also after an error: a provider may have given a new refresh token
 	switch {
-	case away && old != nil && h.good(*old):
-		return *old, nil // the registry may be there all the same
+	case exchanged != nil && kept != nil:
+		return h.fallBack(ctx, old, fmt.Errorf("%w; and cannot keep the login: %w", exchanged, kept))
 	case exchanged != nil:
-		return keyring.Session{}, exchanged
+		return h.fallBack(ctx, old, exchanged)
 	case kept != nil:
 		return keyring.Session{}, fmt.Errorf("cannot keep the login: %w", kept)
 	}
 	return *c.Session, nil
 }
+
+// fallBack returns the old session, if there is one that has not ended, where no new one
+// is to be had: the registry may be there all the same. A fault that does not pass by
+// itself is told aside. Where the login is refused the session is no good either.
+func (h *Helper) fallBack(ctx context.Context, old *keyring.Session, err error) (keyring.Session, error) {
+	refused := errors.Is(err, client.ErrRefused) || errors.Is(err, deviceflow.ErrRefused)
+	if old == nil || !h.good(*old) || refused || isInterrupted(ctx) {
+		return keyring.Session{}, err
+	}
+	if !errors.Is(err, client.ErrUnreachable) {
+		fmt.Fprintf(h.Aside, "%s: %v\n", Name, err)
+	}
+	return *old, nil
+}
+
+// isInterrupted reports whether the user does not want to wait any more.
+func isInterrupted(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
 // good reports whether a session has not ended yet.
 func (h *Helper) good(s keyring.Session) bool {
@@ -103,7 +119,8 @@ func (h *Helper) exchange(ctx context.Context, host client.Host, c *keyring.Cred
 	return nil
 }
 
-// exchangeOIDC gets a new ID token from the identity provider.
+// exchangeOIDC gets a new ID token from the identity provider, and may get a new refresh
+// token too where it fails.
 func (h *Helper) exchangeOIDC(ctx context.Context, host client.Host, c *keyring.Credential) error {
 	if c.OIDC.Refresh == "" {
 		return fmt.Errorf("the login to %s is over, and %s gave no refresh token: sign in again with moorgate login (with the scope offline_access, if the provider has it)", host, c.OIDC.Issuer)
@@ -114,16 +131,19 @@ func (h *Helper) exchangeOIDC(ctx context.Context, host client.Host, c *keyring.
 	}
 	provider, err := deviceflow.Discover(ctx, hc, c.OIDC.Issuer, c.OIDC.ClientID, c.OIDC.Scopes)
 	if err != nil {
-		return fmt.Errorf("%w: %w", client.ErrUnreachable, err)
+		return fmt.Errorf("the login to %s cannot be renewed: %w", host, err)
 	}
 	tokens, err := provider.Refresh(ctx, c.OIDC.Refresh)
+	if tokens.Refresh != "" { // also with an error: the old one may be good no more
+		c.OIDC.Refresh = tokens.Refresh
+	}
 	if errors.Is(err, deviceflow.ErrRefused) {
 		return fmt.Errorf("%s does not take the login to %s any more: sign in again with moorgate login: %w", c.OIDC.Issuer, host, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", client.ErrUnreachable, err)
+		return fmt.Errorf("the login to %s cannot be renewed: %w", host, err)
 	}
-	c.OIDC.Refresh, c.Session = tokens.Refresh, h.idToken(c.User, tokens)
+	c.Session = h.idToken(c.User, tokens)
 	return nil
 }
 

@@ -166,10 +166,10 @@ func (v *Verifier) identity(sub string, all map[string]any) (access.Identity, er
 	if !isOurs || !isString || !isList || !isKey {
 		return access.Identity{}, errors.New(`its claim "moorgate" is missing or malformed`)
 	}
-	if theirs, ok := own["claims"].(map[string]any); ok || v.Sessions {
-		all = theirs // rules ask about the claims that somebody came with
-	}
-	return access.Identity{User: sub, Source: source, Groups: groups, Claims: all, With: with}, nil
+	// Rules ask about the claims that somebody came with, and never about ours: by a
+	// password or by the token for it, the same rule answers the same.
+	theirs, _ := own["claims"].(map[string]any)
+	return access.Identity{User: sub, Source: source, Groups: groups, Claims: theirs, With: with}, nil
 }
 
 // keyOf returns the key that a token of ours was made from; nil if from none. Only its

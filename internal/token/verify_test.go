@@ -26,10 +26,6 @@ func TestATokenOfOursIsTaken(t *testing.T) {
 			v := verifierOf(c, keys)
 			for range 2 { // then from memory
 				got := wantGood(t, v, text)
-				if got.Who.Claims["jti"] != "id-1" {
-					t.Errorf("claims %v", got.Who.Claims)
-				}
-				got.Who.Claims = nil
 				want := authn.Token{Who: alice(), Ceiling: access.Ceiling(c.claims().Access), Expires: c.claims().Expires}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s, chain %v: %s", alg, chain, diff)

@@ -47,7 +47,8 @@ func (k *Keys) verifyToken(ctx context.Context, text string) (authn.Token, error
 }
 
 // Present returns what is now true of somebody who signed in with a key some time ago,
-// such as for a token: who.With names the key, and need not say more.
+// such as for a token: who.With names the key, and need not say more. Groups and claims
+// are those that the directory tells now, as with the key itself.
 //
 // Errors: authn.ErrNoMatch with the reason behind it if the key or its owner is gone,
 // or the time of the key is over. Any other error says nothing about them.
@@ -60,9 +61,5 @@ func (k *Keys) Present(ctx context.Context, who access.Identity) (access.Identit
 		err = refuse("the key %s that it was made from is that of somebody else", e.stored.ID)
 	}
 	now, err := k.present(ctx, e, err)
-	if err != nil {
-		return access.Identity{}, as(authn.ErrNoMatch, err)
-	}
-	now.Claims = who.Claims
-	return now, nil
+	return now, as(authn.ErrNoMatch, err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/audit/trail"
+	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/control"
 	"github.com/moorgate/moorgate/internal/gate"
 	"github.com/moorgate/moorgate/internal/oci"
@@ -75,7 +76,7 @@ func (a *auditor) tellOfFloods(ctx context.Context) {
 
 // fileSource is the access.Identity.Source of the operator who changes things by
 // files and signals.
-const fileSource = "file"
+const fileSource = config.OperatorFiles
 
 // change records what the operator has changed.
 func (a *auditor) change(ctx context.Context, operation string, outcome audit.Outcome, detail string) {

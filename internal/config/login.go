@@ -151,10 +151,18 @@ const (
 	OwnSessions = "session" // sessions of the command line and the credential helper
 )
 
+// Sources of the operator in the audit: who is called operator in another source of
+// that name would look the same.
+const (
+	OperatorCommands = "control" // commands, by the control socket
+	OperatorFiles    = "file"    // files that were changed, start and stop
+)
+
 func (v *validator) sourceName(path, name string, seen map[string]bool) {
 	v.check(sourceName.MatchString(name), path, "%q cannot be a name: use lower-case letters, digits, '.', '_' and '-'", name)
 	v.check(name != access.RobotSource, path, "%q is the source of robots' keys: give it another name", name)
 	v.check(name != OwnTokens && name != OwnSessions, path, "%q is the name of what this server issues itself: give it another name", name)
+	v.check(name != OperatorCommands && name != OperatorFiles, path, "%q is the source of the operator in the audit: give it another name", name)
 	v.check(!seen[name], path, "there is another source with the name %q: give one of them another name", name)
 	seen[name] = true
 }

@@ -201,6 +201,8 @@ func TestParseReportsAllMistakesWithLines(t *testing.T) {
 		"two sources of one name":  {"login:\n  - htpasswd: {file: a}\n  - htpasswd: {file: b}\n", []string{`line 3: login[1].name: there is another source with the name "htpasswd": give one of them another name`}},
 		"a name with a colon":      {"login:\n  - name: a:b\n    htpasswd: {file: a}\n", []string{`line 2: login[0].name: "a:b" cannot be a name`}},
 		"the name of keys":         {"login: [{name: key, htpasswd: {file: a}}]\n", []string{`line 1: login[0].name: "key" is the source of robots' keys: give it another name`}},
+		"the operator's commands":  {"login: [{name: control, htpasswd: {file: a}}]\n", []string{`line 1: login[0].name: "control" is the source of the operator in the audit`}},
+		"the operator's files":     {"login: [{name: file, htpasswd: {file: a}}]\n", []string{`line 1: login[0].name: "file" is the source of the operator in the audit`}},
 		"the name of sessions":     {"login: [{name: session, htpasswd: {file: a}}]\n", []string{`line 1: login[0].name: "session" is the name of what this server issues itself: give it another name`}},
 		"the name of own tokens":   {"login: [{htpasswd: {file: a}}]\ntoken:\n  accept:\n    - {name: own, issuer: i, service: s, keys_file: k}\n", []string{`line 4: token.accept[0].name: "own" is the name of what this server issues itself: give it another name`}},
 		"a name of a token server": {"login: [{name: corp, htpasswd: {file: a}}]\ntoken:\n  accept:\n    - {name: corp, issuer: i, service: s, keys_file: k}\n", []string{"line 4: token.accept[0].name: there is another source"}},

@@ -250,7 +250,7 @@ func TestKeyEndsWithItsOwner(t *testing.T) {
 	other.wants(t, http.StatusOK, http.MethodGet, "/v2/")
 	logged(t, s, "outcome=login-failed", "the owner of key "+made.ID, "is gone from htpasswd")
 
-	// Who comes again with another password has the keys that nobody has revoked.
+	// Another alice has no keys, and the key stays dead, also by what was made from it.
 	hash, err := htpasswd.Hash("another", 4)
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +258,10 @@ func TestKeyEndsWithItsOwner(t *testing.T) {
 	if _, err := htpasswd.Set(users, "alice", hash); err != nil {
 		t.Fatal(err)
 	}
-	laptop.soon(t, http.StatusOK)
+	k.c.as("alice", "another").soon(t, http.StatusOK)
+	laptop.wants(t, http.StatusUnauthorized, http.MethodGet, "/v2/")
+	k.c.want(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil, token...)
+	logged(t, s, "level=WARN", "a key has ended for good", "key="+made.ID)
 }
 
 // TestKeyHasThePresentGroups: who loses a group in the directory loses its rights by
@@ -284,7 +287,7 @@ access:
     - {who: group:developers, may: [pull, push], repos: "team/**"}
 `, directory.TLSURL, directory.CA, ldaptest.Searcher, directory.PasswordFile, ldaptest.People, ldaptest.Groups))
 	k := keysOf(t, s)
-	laptop, _ := k.personal("bob", "laptop")
+	laptop, made := k.personal("bob", "laptop")
 	robot, _ := k.robot("ci", "pull,push:team/**")
 	laptop.put(t, "team/app", "v1")
 	directory.Delete(t, "cn=developers,"+ldaptest.Groups)
@@ -297,8 +300,32 @@ access:
 	robot.wants(t, http.StatusOK, http.MethodGet, "/v2/team/app/manifests/v1")
 	directory.Restart(t)
 	laptop.soon(t, http.StatusOK)
+
+	// Neither somebody who is locked nor a namesake signs in with the key.
+	token := laptop.trade(t, "repository:team/app:pull")
+	session := k.c.as("bob", k.c.startSession(t, http.StatusOK, "grant_type", "password", "username", "bob", "password", made.Secret).Token)
+	refused := func(what string) {
+		t.Helper()
+		for how, got := range map[string]answer{
+			"key":     laptop.do(t, http.MethodGet, "/v2/", nil),
+			"token":   k.c.do(t, http.MethodGet, "/v2/", nil, token...),
+			"session": session.do(t, http.MethodGet, "/v2/", nil),
+		} {
+			if got.status != http.StatusUnauthorized {
+				t.Errorf("%s: the %s gets %d", what, how, got.status)
+			}
+		}
+	}
+	directory.Replace(t, bob, "userAccountControl", "514")
+	refused("locked")
+	directory.Replace(t, bob, "userAccountControl", "512")
+	laptop.wants(t, http.StatusOK, http.MethodGet, "/v2/")
 	directory.Delete(t, bob)
-	laptop.wants(t, http.StatusUnauthorized, http.MethodGet, "/v2/")
+	directory.AddPerson(t, ldaptest.People, "bob", "of another bob")
+	refused("of a namesake")
+	logged(t, s, "level=WARN", "a key has ended for good", "another has the name now")
+	directory.Delete(t, bob)
+	refused("of nobody")
 }
 
 // TestKeysAtATokenServer: what registries of others get is what the key may.

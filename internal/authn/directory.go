@@ -14,12 +14,20 @@ func Directories(list ...Directory) Directory { return directories(list) }
 
 type directories []Directory
 
+var _ Entries = directories(nil)
+
 func (ds directories) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
+	e, err := ds.LookupEntry(ctx, source, user)
+	return e.Who, e.Stamp, err
+}
+
+// LookupEntry is Entries.
+func (ds directories) LookupEntry(ctx context.Context, source, user string) (Entry, error) {
 	for _, d := range ds {
-		who, stamp, err := d.Lookup(ctx, source, user)
+		e, err := LookupEntry(ctx, d, source, user)
 		if !errors.Is(err, ErrNoMatch) {
-			return who, stamp, err
+			return e, err
 		}
 	}
-	return access.Identity{}, "", ErrNoMatch
+	return Entry{}, ErrNoMatch
 }

@@ -24,48 +24,49 @@ func remembered(d Directory, ttl time.Duration, clock otter.Clock) Directory {
 	if ttl <= 0 {
 		return d
 	}
-	return &directoryMemory{next: d, seen: otter.Must(&otter.Options[person, sighting]{
+	return &directoryMemory{next: d, seen: otter.Must(&otter.Options[person, Entry]{
 		MaximumSize:      DefaultCacheEntries,
-		ExpiryCalculator: otter.ExpiryWriting[person, sighting](ttl),
+		ExpiryCalculator: otter.ExpiryWriting[person, Entry](ttl),
 		Clock:            clock,
 	})}
 }
 
 type directoryMemory struct {
 	next    Directory
-	seen    *otter.Cache[person, sighting]
+	seen    *otter.Cache[person, Entry]
 	flights singleflight.Group
 }
 
 // person is a user of a source.
 type person struct{ source, user string }
 
-// sighting is what a directory said of somebody.
-type sighting struct {
-	who   access.Identity
-	stamp string
-}
+var _ Entries = (*directoryMemory)(nil)
 
 func (m *directoryMemory) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
+	e, err := m.LookupEntry(ctx, source, user)
+	return e.Who, e.Stamp, err
+}
+
+// LookupEntry is Entries.
+func (m *directoryMemory) LookupEntry(ctx context.Context, source, user string) (Entry, error) {
 	p := person{source, user}
-	if s, ok := m.seen.GetIfPresent(p); ok {
-		return s.who, s.stamp, nil
+	if e, ok := m.seen.GetIfPresent(p); ok {
+		return e, nil
 	}
 	flight := m.flights.DoChan(fmt.Sprintf("%d %s %s", len(source), source, user), func() (any, error) {
 		// Others wait for the answer too: it is not to end with the first request.
-		who, stamp, err := m.next.Lookup(context.WithoutCancel(ctx), source, user)
+		e, err := LookupEntry(context.WithoutCancel(ctx), m.next, source, user)
 		if err != nil {
-			return sighting{}, err
+			return Entry{}, err
 		}
-		s := sighting{who, stamp}
-		m.seen.Set(p, s)
-		return s, nil
+		m.seen.Set(p, e)
+		return e, nil
 	})
 	select {
 	case <-ctx.Done():
-		return access.Identity{}, "", ctx.Err()
+		return Entry{}, ctx.Err()
 	case r := <-flight:
-		s, _ := r.Val.(sighting)
-		return s.who, s.stamp, r.Err
+		e, _ := r.Val.(Entry)
+		return e, r.Err
 	}
 }

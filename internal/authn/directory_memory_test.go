@@ -123,3 +123,31 @@ func TestManyAskOnce(t *testing.T) {
 		t.Errorf("asked %d times, want 1", got)
 	}
 }
+
+// entries is a directory that tells entries apart, by what they are called.
+type entries struct{ slowDirectory }
+
+func (d *entries) LookupEntry(ctx context.Context, source, user string) (Entry, error) {
+	who, stamp, err := d.Lookup(ctx, source, user)
+	return Entry{Who: who, Stamp: stamp, ID: "entry of " + user}, err
+}
+
+// TestEntriesPassThrough: what a directory tells of an entry arrives, remembered or
+// not, and one that tells nothing has entries without an ID.
+func TestEntriesPassThrough(t *testing.T) {
+	t.Parallel()
+	for id, next := range map[string]Directory{"entry of alice": &entries{}, "": &slowDirectory{}} {
+		d := Directories(Remembered(next, time.Minute))
+		for range 2 {
+			e, err := LookupEntry(t.Context(), d, "ldap", "alice")
+			if err != nil || e.ID != id || e.Stamp != "stamp" || e.Who.User != "alice" {
+				t.Errorf("%+v, %v; want the ID %q", e, err, id)
+			}
+		}
+	}
+	broken := errors.New("it does not answer")
+	failing := &entries{slowDirectory{err: broken}}
+	if e, err := LookupEntry(t.Context(), Directories(Remembered(failing, time.Minute)), "ldap", "alice"); !errors.Is(err, broken) || e.ID != "" || e.Who.User != "" {
+		t.Errorf("%+v, %v; want the fault alone", e, err)
+	}
+}

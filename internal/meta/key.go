@@ -9,6 +9,7 @@ type Key struct {
 	Name      string    // no two keys of an owner share one
 	Source    string    // the identity source of its owner; "" for a robot
 	User      string    // its owner; "" for a robot
+	Entry     string    // the ID of the owner's entry in that source; "" if it tells none
 	May       []string  // what it may be used for (access.NewKey)
 	Hash      []byte    // SHA-256 of the secret
 	OldHash   []byte    // of the secret before, which is good until OldUntil; nil if there is none

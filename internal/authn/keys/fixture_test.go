@@ -34,6 +34,7 @@ type fixture struct {
 	mu     sync.Mutex
 	now    time.Time
 	groups map[string][]string // by "source/user"
+	ids    map[string]string   // of entries, by "source/user"; a user without one cannot be told from a namesake
 	fault  error               // of the directory
 }
 
@@ -41,6 +42,7 @@ func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{
 		path: filepath.Join(t.TempDir(), "registry.db"), now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC),
+		ids:    map[string]string{"ldap/bob": "bob's", "ldap/twin": "the twin's"},
 		groups: map[string][]string{"htpasswd/alice": {"dev"}, "htpasswd/mallory": nil, "ldap/bob": {"dev", "ops"}, "ldap/twin": nil, "htpasswd/twin": nil},
 	}
 	f.reopen(t)
@@ -91,18 +93,31 @@ func (f *fixture) set(user string, groups []string) {
 	f.groups[user] = groups
 }
 
+// identify changes the ID of the entry of a user.
+func (f *fixture) identify(user, id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ids[user] = id
+}
+
 // Lookup is authn.Directory.
-func (f *fixture) Lookup(_ context.Context, source, user string) (access.Identity, string, error) {
+func (f *fixture) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
+	e, err := f.LookupEntry(ctx, source, user)
+	return e.Who, e.Stamp, err
+}
+
+// LookupEntry is authn.Entries.
+func (f *fixture) LookupEntry(_ context.Context, source, user string) (authn.Entry, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fault != nil {
-		return access.Identity{}, "", f.fault
+		return authn.Entry{}, f.fault
 	}
 	groups, ok := f.groups[source+"/"+user]
 	if !ok {
-		return access.Identity{}, "", authn.ErrNoMatch
+		return authn.Entry{}, authn.ErrNoMatch
 	}
-	return access.Identity{User: user, Source: source, Groups: groups}, "stamp", nil
+	return authn.Entry{Who: access.Identity{User: user, Source: source, Groups: groups}, Stamp: "stamp", ID: f.ids[source+"/"+user]}, nil
 }
 
 // countingStore counts, and can fail.

@@ -2,7 +2,7 @@
 // instead of a password.
 //
 // A robot's key stands for itself. A personal key stands for its owner, who is looked
-// up at each use: it ends with them, and has the groups that they have now. Either may
+// up at each use: it ends with them, passes to nobody of the same name, and has the groups that they have now. Either may
 // only what it was made for (access.Key).
 package keys
 
@@ -23,7 +23,7 @@ import (
 // the same Keys.
 type Keys struct {
 	Meta    meta.Store
-	Owners  authn.Directory // asked at each use of a personal key
+	Owners  authn.Directory // asked at each use of a personal key; keys are bound to what authn.Entries tell
 	Sources []string        // the names of the sources that Owners knows
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -67,8 +67,7 @@ func (k *Keys) VerifyPassword(ctx context.Context, user, password string) (acces
 
 // as makes a refusal an error of a contract.
 func as(kind, err error) error {
-	var why *refusal
-	if errors.As(err, &why) {
+	if isRefusal(err) {
 		return fmt.Errorf("%w: %w", kind, err)
 	}
 	return err
@@ -142,10 +141,8 @@ func (k *Keys) present(ctx context.Context, e *entry, found error) (access.Ident
 	who := access.Identity{User: e.stored.Name, Source: access.RobotSource}
 	if !e.robot() {
 		var err error
-		if who, _, err = k.Owners.Lookup(ctx, e.stored.Source, e.stored.User); errors.Is(err, authn.ErrNoMatch) {
-			return access.Identity{}, refuse("%q, the owner of key %s, is gone from %s", e.stored.User, e.stored.ID, e.stored.Source)
-		} else if err != nil {
-			return access.Identity{}, fmt.Errorf("look up %q, the owner of key %s: %w", e.stored.User, e.stored.ID, err)
+		if who, err = k.owner(ctx, e.stored); err != nil {
+			return access.Identity{}, err
 		}
 	}
 	who.With = e.limits

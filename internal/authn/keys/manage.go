@@ -52,18 +52,18 @@ type Ref struct {
 //
 // Errors: ErrInvalid.
 func (k *Keys) Create(ctx context.Context, r Request) (Made, error) {
-	source, err := k.check(ctx, r)
+	owner, err := k.check(ctx, r)
 	if err != nil {
 		return Made{}, err
 	}
 	now := k.now().UTC().Truncate(time.Microsecond) // as it is stored
 	s := newSecret()
 	made := meta.Key{
-		ID: s.id, Name: r.Name, Source: source, User: r.User, May: r.May, Hash: s.hash(),
+		ID: s.id, Name: r.Name, Source: owner.Who.Source, User: r.User, Entry: owner.ID, May: r.May, Hash: s.hash(),
 		CreatedAt: now, SecretAt: now, ExpiresAt: end(now, r.Life),
 	}
 	err = k.Meta.Update(ctx, func(tx meta.Tx) error {
-		own, err := tx.KeysOf(source, r.User, k.most(r.User))
+		own, err := tx.KeysOf(made.Source, r.User, k.most(r.User))
 		if err != nil {
 			return err
 		}
@@ -81,26 +81,26 @@ func (k *Keys) Create(ctx context.Context, r Request) (Made, error) {
 	return Made{Entry: k.entry(made), Secret: s.String()}, nil
 }
 
-// check returns the source of the owner of a key that can be made.
-func (k *Keys) check(ctx context.Context, r Request) (source string, err error) {
+// check returns the owner of a key that can be made; nobody for a robot.
+func (k *Keys) check(ctx context.Context, r Request) (authn.Entry, error) {
 	switch {
 	case !nameForm.MatchString(r.Name):
-		return "", fmt.Errorf("%w: %.80q cannot be the name of a key: write letters, digits, '.', '_' and '-', at most 64 of them", ErrInvalid, r.Name)
+		return authn.Entry{}, fmt.Errorf("%w: %.80q cannot be the name of a key: write letters, digits, '.', '_' and '-', at most 64 of them", ErrInvalid, r.Name)
 	case isID(r.Name):
-		return "", fmt.Errorf("%w: %q looks like the ID of a key: choose another name", ErrInvalid, r.Name)
+		return authn.Entry{}, fmt.Errorf("%w: %q looks like the ID of a key: choose another name", ErrInvalid, r.Name)
 	case r.User == "" && r.Source != "":
-		return "", fmt.Errorf("%w: a source without a user: name the user too", ErrInvalid)
+		return authn.Entry{}, fmt.Errorf("%w: a source without a user: name the user too", ErrInvalid)
 	}
 	if err := checkLife(r.Life); err != nil {
-		return "", err
+		return authn.Entry{}, err
 	}
 	if _, err := access.NewKey("", r.Name, r.User == "", r.May); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrInvalid, err)
+		return authn.Entry{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if r.User == "" {
-		return "", k.nameIsFree(ctx, r.Name)
+		return authn.Entry{}, k.nameIsFree(ctx, r.Name)
 	}
-	return k.sourceOf(ctx, r.User, r.Source)
+	return k.ownerOf(ctx, r.User, r.Source)
 }
 
 // nameIsFree refuses robots that are called like a user: logs and rules could mean
@@ -121,31 +121,33 @@ func checkLife(life time.Duration) error {
 	return nil
 }
 
-// sourceOf returns the one source that knows a user, or the one that was named.
-func (k *Keys) sourceOf(ctx context.Context, user, source string) (string, error) {
+// ownerOf returns a user of the one source that knows them, or of the one that was
+// named.
+func (k *Keys) ownerOf(ctx context.Context, user, source string) (owner authn.Entry, err error) {
 	asked := k.Sources
 	if source != "" {
 		asked = []string{source}
 	}
 	var found []string
 	for _, name := range asked {
-		_, _, err := k.Owners.Lookup(ctx, name, user)
+		seen, err := authn.LookupEntry(ctx, k.Owners, name, user)
 		switch {
 		case err == nil:
-			found = append(found, name)
+			owner, found = seen, append(found, name)
 		case !errors.Is(err, authn.ErrNoMatch):
-			return "", fmt.Errorf("look up %q: %w", user, err)
+			return authn.Entry{}, fmt.Errorf("look up %q: %w", user, err)
 		}
 	}
 	switch {
 	case len(found) == 1:
-		return found[0], nil
+		owner.Who.Source = found[0]
+		return owner, nil
 	case len(found) > 1:
-		return "", fmt.Errorf("%w: %s know %q: say which with --source", ErrInvalid, strings.Join(found, " and "), user)
+		return authn.Entry{}, fmt.Errorf("%w: %s know %q: say which with --source", ErrInvalid, strings.Join(found, " and "), user)
 	case len(k.Sources) == 0:
-		return "", fmt.Errorf("%w: no source here can tell later whether %q is still there, so nobody can have a key: make one without a user", ErrInvalid, user)
+		return authn.Entry{}, fmt.Errorf("%w: no source here can tell later whether %q is still there, so nobody can have a key: make one without a user", ErrInvalid, user)
 	}
-	return "", fmt.Errorf("%w: no user %.80q is known to %.80s: only users who can be looked up later can have keys, those of %s", ErrInvalid, user, strings.Join(asked, ", "), strings.Join(k.Sources, ", "))
+	return authn.Entry{}, fmt.Errorf("%w: no user %.80q is known to %.80s: only users who can be looked up later can have keys, those of %s", ErrInvalid, user, strings.Join(asked, ", "), strings.Join(k.Sources, ", "))
 }
 
 // Rotate gives a key another secret. The one before stays good for overlap, but not

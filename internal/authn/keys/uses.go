@@ -17,7 +17,7 @@ const (
 	// perWrite bounds how many uses one transaction writes, which others wait for.
 	perWrite = 500
 
-	// sweepEvery is how often keys go that expired long ago.
+	// sweepEvery is how often keys go that expired long ago, or whose owner is gone.
 	sweepEvery = time.Hour
 
 	// keptExpired is for how long an expired key is still listed.
@@ -90,7 +90,7 @@ func (k *Keys) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Sweep removes keys that expired long ago.
+// Sweep removes keys that expired long ago, and those whose owner is gone.
 func (k *Keys) Sweep(ctx context.Context) error {
 	for {
 		n := 0
@@ -98,8 +98,11 @@ func (k *Keys) Sweep(ctx context.Context) error {
 			n, err = tx.DeleteExpiredKeys(k.now().Add(-keptExpired), perWrite)
 			return err
 		})
-		if err != nil || n < perWrite {
+		if err != nil {
 			return err
+		}
+		if n < perWrite {
+			return k.sweepOwners(ctx)
 		}
 	}
 }

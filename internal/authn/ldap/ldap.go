@@ -14,7 +14,7 @@ import (
 	"github.com/moorgate/moorgate/internal/authn"
 )
 
-// Source is the users of a directory: an authn.Stamped and an authn.Directory.
+// Source is the users of a directory: an authn.Stamped and an authn.Entries.
 type Source struct {
 	name   string
 	cfg    Config
@@ -23,9 +23,9 @@ type Source struct {
 }
 
 var (
-	_ authn.Stamped   = (*Source)(nil)
-	_ authn.Directory = (*Source)(nil)
-	_ authn.Prober    = (*Source)(nil)
+	_ authn.Stamped = (*Source)(nil)
+	_ authn.Entries = (*Source)(nil)
+	_ authn.Prober  = (*Source)(nil)
 )
 
 // Open reads the files that c names. It does not connect: a directory that cannot
@@ -163,26 +163,35 @@ func (c *conn) verify(dn, password string, as func() error) error {
 // Lookup is authn.Directory. Where only users themselves may read their entries,
 // it knows nobody.
 func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
+	e, err := s.LookupEntry(ctx, source, user)
+	return e.Who, e.Stamp, err
+}
+
+// LookupEntry is authn.Entries. Who is locked is not there: nobody shows us a
+// password that the directory could refuse.
+func (s *Source) LookupEntry(ctx context.Context, source, user string) (authn.Entry, error) {
 	if source != s.name || !isName(user) || s.cfg.Users.Bind != "" && s.cfg.BindDN == "" {
-		return access.Identity{}, "", authn.ErrNoMatch
+		return authn.Entry{}, authn.ErrNoMatch
 	}
-	var who access.Identity
-	var stamp string
+	var e authn.Entry
 	err := s.pool.use(ctx, func(c *conn) error {
 		p, err := s.find(c, user)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if stamp = p.stamp; stamp == "" {
+		case p.locked:
+			return authn.ErrNoMatch
+		case p.stamp == "":
 			return fmt.Errorf("the directory does not tell when %q changes: bind_dn must be allowed to read one of %s", p.dn, strings.Join(stampAttributes, ", "))
 		}
-		who, err = s.identity(c, p)
+		e.Stamp, e.ID = p.stamp, p.id
+		e.Who, err = s.identity(c, p)
 		return err
 	})
 	if err != nil {
-		return access.Identity{}, "", s.fault(err)
+		return authn.Entry{}, s.fault(err)
 	}
-	return who, stamp, nil
+	return e, nil
 }
 
 func (s *Source) identity(c *conn, p person) (access.Identity, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -25,8 +26,10 @@ const (
 // directory. The first that an entry has counts.
 var stampAttributes = []string{"pwdLastSet", "pwdChangedTime", "entryCSN", "modifyTimestamp"} //nolint:gochecknoglobals // a constant table
 
-// idAttributes tell an entry from an earlier one of the same name.
-var idAttributes = []string{"objectGUID", "entryUUID"} //nolint:gochecknoglobals // a constant table
+// idAttributes tell an entry from an earlier one of the same name: those of Active
+// Directory, of 389, and of any directory (RFC 4530). The first that an entry has
+// counts.
+var idAttributes = []string{"objectGUID", "nsUniqueId", "entryUUID"} //nolint:gochecknoglobals // a constant table
 
 // lockAttributes say that an account is locked for good: those of Active Directory
 // and of 389.
@@ -34,10 +37,12 @@ var lockAttributes = []string{"userAccountControl", "nsAccountLock"} //nolint:go
 
 // person is an entry that can sign in.
 type person struct {
-	dn    string
-	user  string
-	stamp string // as stampOf says
-	in    []string
+	dn     string
+	user   string
+	stamp  string // as stampOf says
+	id     string // as idOf says
+	locked bool
+	in     []string
 }
 
 // find returns the entry of a user.
@@ -70,7 +75,7 @@ func (s *Source) find(c *conn, user string) (person, error) {
 		return person{}, authn.ErrNoMatch
 	}
 	in, err := s.namedBy(entry)
-	return person{dn: entry.DN, user: user, stamp: stampOf(entry), in: in}, err
+	return person{dn: entry.DN, user: user, stamp: stampOf(entry), id: idOf(entry), locked: isLocked(entry), in: in}, err
 }
 
 // namedBy returns the DNs of groups that an entry names.
@@ -119,6 +124,33 @@ func stampOf(entry *ldap.Entry) string {
 		_, _ = fmt.Fprintf(h, "%q ", entry.GetEqualFoldRawAttributeValue(name))
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// idOf returns what no two entries share, whatever their names; "" if the directory
+// does not tell.
+func idOf(entry *ldap.Entry) string {
+	id := firstOf(entry, idAttributes)
+	if id == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
+// accountDisabled is the bit of userAccountControl for an account that is locked
+// (MS-ADTS, section 2.2.16).
+const accountDisabled = 0x2
+
+// isLocked reports whether the administrator has locked an account. A value that
+// cannot be read locks it too.
+func isLocked(entry *ldap.Entry) bool {
+	if flags := entry.GetEqualFoldAttributeValue("userAccountControl"); flags != "" {
+		if bits, err := strconv.ParseInt(flags, 10, 64); err != nil || bits&accountDisabled != 0 {
+			return true
+		}
+	}
+	lock := entry.GetEqualFoldAttributeValue("nsAccountLock")
+	return lock != "" && !strings.EqualFold(lock, "false")
 }
 
 // firstOf returns the first attribute of a list that an entry has, with its value.

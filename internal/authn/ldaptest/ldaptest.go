@@ -246,11 +246,12 @@ func (s *Server) Add(t testing.TB, dn string, attributes ...string) {
 	s.as(t, func(c *ldap.Conn) error { return c.Add(request) })
 }
 
-// AddPerson makes somebody who can sign in, below an entry, and returns the DN.
+// AddPerson makes somebody who can sign in, below an entry, and returns the DN. The
+// entry may have the attributes userAccountControl and nsAccountLock.
 func (s *Server) AddPerson(t testing.TB, below, user, password string) string {
 	t.Helper()
 	dn := fmt.Sprintf("uid=%s,%s", ldap.EscapeDN(user), below)
-	s.Add(t, dn, "objectClass", "inetOrgPerson", "uid", user, "cn", user, "sn", user, "userPassword", password)
+	s.Add(t, dn, "objectClass", "inetOrgPerson", "objectClass", "lockable", "uid", user, "cn", user, "sn", user, "userPassword", password)
 	return dn
 }
 

@@ -30,7 +30,7 @@ func getKey(id string) func(meta.Tx) (meta.Key, error) {
 // key returns a key of alice.
 func key(id string) meta.Key {
 	return meta.Key{
-		ID: id, Name: "key " + id, Source: "htpasswd", User: "alice", May: []string{"pull:team/**", "push:team/app"},
+		ID: id, Name: "key " + id, Source: "htpasswd", User: "alice", Entry: "entry of alice", May: []string{"pull:team/**", "push:team/app"},
 		Hash: []byte("\x00hash of \xff " + id), CreatedAt: now(), SecretAt: later(time.Second), ExpiresAt: later(time.Hour),
 	}
 }
@@ -61,6 +61,7 @@ func keyRoundTrip(t *testing.T, s meta.Store) {
 	odd.May = []string{"", "a\nb", `"quoted"`, "ünï"}
 	odd.OldHash, odd.OldUntil, odd.UsedAt = []byte{0, 0xff}, later(time.Microsecond), later(-100*365*24*time.Hour)
 	robot := key("robot")
+	robot.Entry = ""
 	robot.Source, robot.User, robot.ExpiresAt, robot.May = "", "", time.Time{}, nil
 	bare := meta.Key{ID: "bare"}
 	for _, k := range []meta.Key{key("plain"), odd, robot, bare} {
@@ -78,7 +79,7 @@ func keyRoundTrip(t *testing.T, s meta.Store) {
 func keyReplace(t *testing.T, s meta.Store) {
 	update(t, s, saveKeys(key("id"), key("other")))
 	other := meta.Key{
-		ID: "id", Name: "n", Source: "ldap", User: "bob", May: []string{"admin"}, Hash: []byte("h"), OldHash: []byte("o"), OldUntil: later(4 * time.Second),
+		ID: "id", Name: "n", Source: "ldap", User: "bob", Entry: "b", May: []string{"admin"}, Hash: []byte("h"), OldHash: []byte("o"), OldUntil: later(4 * time.Second),
 		CreatedAt: later(1 * time.Second), SecretAt: later(2 * time.Second), ExpiresAt: later(3 * time.Second), UsedAt: later(5 * time.Second),
 	}
 	update(t, s, saveKeys(other))

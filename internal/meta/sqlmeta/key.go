@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	keyColumns = `id, name, source, user_name, may, hash, old_hash, old_until, created_at, secret_at, expires_at, used_at`
+	keyColumns = `id, name, source, user_name, entry, may, hash, old_hash, old_until, created_at, secret_at, expires_at, used_at`
 
 	selectKey = `SELECT ` + keyColumns + ` FROM access_keys WHERE id = ?`
 
 	upsertKey = `
 INSERT INTO access_keys (` + keyColumns + `)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
-    name = excluded.name, source = excluded.source, user_name = excluded.user_name, may = excluded.may,
-    hash = excluded.hash, old_hash = excluded.old_hash, old_until = excluded.old_until,
+    name = excluded.name, source = excluded.source, user_name = excluded.user_name, entry = excluded.entry,
+    may = excluded.may, hash = excluded.hash, old_hash = excluded.old_hash, old_until = excluded.old_until,
     created_at = excluded.created_at, secret_at = excluded.secret_at,
     expires_at = excluded.expires_at, used_at = excluded.used_at`
 
@@ -67,7 +67,7 @@ func (t *tx) SaveKey(k meta.Key) error {
 		return err
 	}
 	_, err = t.exec(upsertKey,
-		k.ID, k.Name, k.Source, k.User, string(may), notNull(k.Hash), k.OldHash, microsOrNull(k.OldUntil),
+		k.ID, k.Name, k.Source, k.User, k.Entry, string(may), notNull(k.Hash), k.OldHash, microsOrNull(k.OldUntil),
 		micros(k.CreatedAt), micros(k.SecretAt), microsOrNull(k.ExpiresAt), microsOrNull(k.UsedAt))
 	return err
 }
@@ -119,7 +119,7 @@ type keyRow struct {
 
 func (r *keyRow) dest() []any {
 	return []any{
-		&r.k.ID, &r.k.Name, &r.k.Source, &r.k.User, &r.may, &r.k.Hash, &r.k.OldHash, &r.oldUntil,
+		&r.k.ID, &r.k.Name, &r.k.Source, &r.k.User, &r.k.Entry, &r.may, &r.k.Hash, &r.k.OldHash, &r.oldUntil,
 		&r.createdAt, &r.secretAt, &r.expiresAt, &r.usedAt,
 	}
 }

@@ -1,12 +1,14 @@
 -- +goose Up
 
 -- What robots and people sign in with instead of a password. A robot has neither
--- source nor user. may is a list in JSON.
+-- source nor user. entry tells the user from a later one of the same name. may is a
+-- list in JSON.
 CREATE TABLE access_keys (
     id         TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
     name       TEXT   COLLATE "C" NOT NULL,
     source     TEXT   COLLATE "C" NOT NULL,
     user_name  TEXT   COLLATE "C" NOT NULL,
+    entry      TEXT   NOT NULL,
     may        TEXT   NOT NULL,
     hash       BYTEA  NOT NULL,
     old_hash   BYTEA,

@@ -1,12 +1,14 @@
 -- +goose Up
 
 -- What robots and people sign in with instead of a password. A robot has neither
--- source nor user. may is a list in JSON.
+-- source nor user. entry tells the user from a later one of the same name. may is a
+-- list in JSON.
 CREATE TABLE access_keys (
     id         TEXT    NOT NULL PRIMARY KEY,
     name       TEXT    NOT NULL,
     source     TEXT    NOT NULL,
     user_name  TEXT    NOT NULL,
+    entry      TEXT    NOT NULL,
     may        TEXT    NOT NULL,
     hash       BLOB    NOT NULL,
     old_hash   BLOB,

@@ -231,10 +231,13 @@ func TestBearersAreAskedInOrder(t *testing.T) {
 		"the first says yes":         {nil, nil, "first", nil, 1},
 		"only the second knows it":   {authn.ErrNoMatch, nil, "second", nil, 2},
 		"expired is an answer":       {authn.ErrExpired, nil, "first", authn.ErrExpired, 1},
-		"a fault is an answer":       {fault, nil, "first", fault, 1},
+		"a fault asks the next":      {fault, nil, "second", nil, 2},
+		"a fault, and expired":       {fault, authn.ErrExpired, "second", authn.ErrExpired, 2},
+		"a fault, and nobody":        {fault, authn.ErrNoMatch, "", fault, 2},
+		"two faults":                 {fault, errors.New("another"), "", fault, 2},
 		"nobody knows it":            {authn.ErrNoMatch, authn.ErrNoMatch, "", authn.ErrNoMatch, 2},
 		"the second has it expired":  {authn.ErrNoMatch, authn.ErrExpired, "second", authn.ErrExpired, 2},
-		"the second is out of order": {authn.ErrNoMatch, fault, "second", fault, 2},
+		"the second is out of order": {authn.ErrNoMatch, fault, "", fault, 2},
 	} {
 		asked := 0
 		got, err := token.Bearers(says{"first", test.first, &asked}, says{"second", test.second, &asked}).VerifyToken(t.Context(), "x")

@@ -20,6 +20,8 @@ type rule struct {
 // index finds the rules that can apply to a question. Every rule is there once
 // for each of its subjects.
 type index struct {
+	any bool // there are rules
+
 	everybody, nobody, signedIn *subjectRules
 
 	users  map[string]*subjectRules
@@ -48,6 +50,8 @@ type subjectRules struct {
 
 func newIndex(rules []*rule, memberOf map[string][]string) *index {
 	ix := &index{
+		any: len(rules) > 0,
+
 		everybody: &subjectRules{}, nobody: &subjectRules{}, signedIn: &subjectRules{},
 		users: map[string]*subjectRules{}, groups: map[string]*subjectRules{},
 		memberOf: memberOf,

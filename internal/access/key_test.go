@@ -108,3 +108,25 @@ func FuzzNewKey(f *testing.F) {
 		}
 	})
 }
+
+// TestWithoutRulesARobotMayNothing: "access: {}" denies everything, whoever asks.
+func TestWithoutRulesARobotMayNothing(t *testing.T) {
+	t.Parallel()
+	robot, err := access.NewKey("id", "ci", true, []string{"*:**", "admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rules, want := range map[*access.Rules]bool{
+		{}: false,
+		{Groups: map[string][]string{"dev": {"alice"}}}:                                                      false,
+		{Rules: []access.Rule{{Who: []string{"user:bob"}, May: []string{"pull"}, Repos: []string{"other"}}}}: true,
+	} {
+		p, _ := access.Compile(*rules)
+		who := access.Identity{User: "ci", Source: access.RobotSource, With: robot}
+		for _, s := range []access.Scope{{Action: access.Pull, Repo: "team/app"}, {Action: access.List}, {Action: access.Admin}} {
+			if d := p.Decide(access.Question{Who: who, Scope: s}); d.Allowed != want || !want && d.Rule != access.NoRule {
+				t.Errorf("with %d rules, %+v: %+v, want %v", len(rules.Rules), s, d, want)
+			}
+		}
+	}
+}

@@ -48,7 +48,8 @@ func (p *Policy) Decide(q Question) Decision {
 }
 
 // decide is Decide for the owner of a key. What no rule denies to a robot is
-// allowed: its key says the rest.
+// allowed: its key says the rest. Where there is no rule at all, everything is denied
+// to robots too.
 func (p *Policy) decide(q *Question) Decision {
 	switch {
 	case p.anyone:
@@ -63,7 +64,7 @@ func (p *Policy) decide(q *Question) Decision {
 		return Decision{Rule: OnlyTokens}
 	case p.rules == nil:
 		return Decision{Rule: NoRule}
-	case q.Who.isRobot():
+	case q.Who.isRobot() && p.rules.any:
 		return p.rules.decideRobot(q)
 	}
 	return p.rules.decide(q)

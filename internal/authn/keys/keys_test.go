@@ -240,7 +240,8 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		"another source":      {keys.Request{Name: "x", User: "alice", Source: "ldap"}, "no user"},
 		"a source alone":      {with(robot("x"), func(r *keys.Request) { r.Source = "ldap" }), "a source without a user"},
 		"a user of two":       {personal("twin", "x"), "htpasswd and ldap know \"twin\": say which"},
-		"a robot like a user": {robot("bob"), `ldap has a user "bob", so no robot can be called that`},
+		"a robot like a user": {robot("bob"), `ldap has a user "bob", so no key of others can be called that`},
+		"a key like another":  {personal("mallory", "alice"), `htpasswd has a user "alice", so no key of others can be called that`},
 		"a life backwards":    {with(robot("x"), func(r *keys.Request) { r.Life = -1 }), "at most 3650 days, or never"},
 		"a life too long":     {with(robot("x"), func(r *keys.Request) { r.Life = 3651 * day }), "at most 3650 days, or never"},
 	} {

@@ -97,18 +97,24 @@ func (k *Keys) check(ctx context.Context, r Request) (authn.Entry, error) {
 	if _, err := access.NewKey("", r.Name, r.User == "", r.May); err != nil {
 		return authn.Entry{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if r.Name != r.User {
+		if err := k.nameIsFree(ctx, r.Name); err != nil {
+			return authn.Entry{}, err
+		}
+	}
 	if r.User == "" {
-		return authn.Entry{}, k.nameIsFree(ctx, r.Name)
+		return authn.Entry{}, nil
 	}
 	return k.ownerOf(ctx, r.User, r.Source)
 }
 
-// nameIsFree refuses robots that are called like a user: logs and rules could mean
-// either. A source that does not answer now keeps nobody from making robots.
+// nameIsFree refuses keys that are called like a user: who signs in by that name could
+// be either, to logs, rules and the lockout. A source that does not answer now keeps
+// nobody from making keys.
 func (k *Keys) nameIsFree(ctx context.Context, name string) error {
 	for _, source := range k.Sources {
 		if _, _, err := k.Owners.Lookup(ctx, source, name); err == nil {
-			return fmt.Errorf("%w: %s has a user %q, so no robot can be called that: choose another name, or make it a key of that user with --user", ErrInvalid, source, name)
+			return fmt.Errorf("%w: %s has a user %q, so no key of others can be called that: choose another name, or make it a key of that user with --user", ErrInvalid, source, name)
 		}
 	}
 	return nil

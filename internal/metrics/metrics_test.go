@@ -43,7 +43,7 @@ func TestAnswersAreCountedAndPassedOn(t *testing.T) {
 	fault := errors.New("no answer")
 	for _, err := range []error{
 		nil, nil, authn.ErrNoMatch, authn.ErrWrongPassword, fmt.Errorf("why: %w", authn.ErrWrongPassword),
-		authn.ErrBusy, authn.ErrExpired, fault, context.DeadlineExceeded, context.Canceled,
+		authn.ErrBusy, authn.ErrExpired, errors.Join(authn.ErrWrongPassword, authn.ErrExpired), fault, context.DeadlineExceeded, context.Canceled,
 	} {
 		who, got := m.Password("file", source{err}).VerifyPassword(t.Context(), "alice", "x")
 		if who.User != "alice" || who.Source != "s" || !errors.Is(got, err) {
@@ -65,7 +65,7 @@ func TestAnswersAreCountedAndPassedOn(t *testing.T) {
 	want := "# HELP moorgate_logins_total Answers of identity sources, by the source, by what was shown (password, token, arrival), and by outcome (ok, wrong, unknown, expired, busy, fault, gone).\n" +
 		"# TYPE moorgate_logins_total counter\n"
 	for _, s := range []string{`by="token",outcome=%q,source="ci"`, `by="password",outcome=%q,source="file"`, `by="arrival",outcome=%q,source="front"`} {
-		for outcome, n := range map[string]int{"ok": 2, "unknown": 1, "wrong": 2, "busy": 1, "expired": 1, "fault": 2, "gone": 1} {
+		for outcome, n := range map[string]int{"ok": 2, "unknown": 1, "wrong": 2, "busy": 1, "expired": 2, "fault": 2, "gone": 1} {
 			// To show nothing is no answer; to be a stranger is one.
 			want += fmt.Sprintf("moorgate_logins_total{"+s+"} %d\n", outcome, n)
 		}

@@ -19,12 +19,12 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
+	case errors.Is(err, authn.ErrExpired): // first: as a password it is a wrong one too
+		return "expired"
 	case errors.Is(err, authn.ErrNoMatch):
 		return "unknown"
 	case errors.Is(err, authn.ErrWrongPassword):
 		return "wrong"
-	case errors.Is(err, authn.ErrExpired):
-		return "expired"
 	case errors.Is(err, authn.ErrBusy):
 		return "busy"
 	case errors.Is(err, context.Canceled):

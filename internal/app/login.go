@@ -46,7 +46,8 @@ func (s *Server) openLogin(e *entrance, store meta.Store) (*firstUser, error) {
 	}
 	e.keys = s.openAccessKeys(ss, store)
 	ss.add(access.RobotSource, source{password: e.keys}) // it knows its own, so its place means nothing
-	e.desk.Passwords, e.users = authn.Chain(ss.passwords...), authn.Directories(ss.directories...)
+	e.desk.Passwords, e.desk.Fresh = authn.Chain(ss.passwords...), authn.Chain(ss.fresh...)
+	e.users = authn.Directories(ss.directories...)
 	if len(ss.presences) > 0 {
 		e.desk.Presence = authn.Presences(ss.presences...)
 	}

@@ -22,6 +22,7 @@ import (
 // source is an identity source that is open. What it cannot do is nil.
 type source struct {
 	password  authn.Password  // takes names with passwords
+	fresh     authn.Password  // password without a memory that outlives a change; nil: it has none
 	bearer    authn.Bearer    // takes tokens
 	presence  authn.Presence  // knows people by how they come
 	directory authn.Directory // knows later whether they are still there
@@ -39,6 +40,7 @@ type sources struct {
 	metrics *metrics.Metrics // nil: nothing is counted
 
 	passwords   []authn.Password
+	fresh       []authn.Password // passwords without their memories
 	bearers     []authn.Bearer
 	presences   []authn.Presence
 	directories []authn.Directory
@@ -55,6 +57,10 @@ type sources struct {
 func (ss *sources) add(name string, one source) {
 	if one.password != nil {
 		ss.passwords = append(ss.passwords, authn.Named(name, ss.metrics.Password(name, one.password)))
+		if one.fresh == nil {
+			one.fresh = one.password
+		}
+		ss.fresh = append(ss.fresh, authn.Named(name, one.fresh)) // who is asked again is one login
 	}
 	if one.bearer != nil {
 		ss.bearers = append(ss.bearers, ss.metrics.Bearer(name, one.bearer))
@@ -118,7 +124,7 @@ func (s *Server) openLDAP(l config.Login, ss *sources) (source, error) {
 	s.later(users)
 	remember := min(s.cfg.Limits.PasswordCache, l.LDAP.Cache)
 	password := ss.caches.before(l.Source(), users, remember)
-	return source{password: password, directory: users, prober: users, remember: remember}, nil
+	return source{password: password, fresh: users, directory: users, prober: users, remember: remember}, nil
 }
 
 // openOIDC opens an issuer of tokens. It remembers what it verified by itself. Who has
@@ -149,7 +155,7 @@ func (s *Server) openExec(l config.Login, ss *sources) (source, error) {
 	s.later(users)
 	remember := min(s.cfg.Limits.PasswordCache, l.Exec.Cache)
 	password := ss.caches.before(l.Source(), users, remember)
-	return source{password: password, directory: users, prober: users, remember: remember}, nil
+	return source{password: password, fresh: users, directory: users, prober: users, remember: remember}, nil
 }
 
 // openWebhook opens a service that is asked over HTTPS. Its secret is read again
@@ -171,7 +177,7 @@ func (s *Server) openWebhook(l config.Login, ss *sources) (source, error) {
 	}
 	remember := min(s.cfg.Limits.PasswordCache, l.Webhook.Cache)
 	password := ss.caches.before(l.Source(), users, remember)
-	return source{password: password, directory: users, prober: users, remember: remember}, nil
+	return source{password: password, fresh: users, directory: users, prober: users, remember: remember}, nil
 }
 
 // caches are memories of verified passwords, one for each time to live.

@@ -176,6 +176,7 @@ func (s *Server) openSessions(e entrance, keys *token.Keys) (*session.Sessions, 
 		Verifier: e.keys.Bearer(verifier), // one that was made from a key is worth what the key is worth now
 	}
 	e.desk.Passwords = authn.Chain(s.metrics.Password(config.OwnSessions, sessions), e.desk.Passwords)
+	e.desk.Fresh = authn.Chain(sessions, e.desk.Fresh)
 	return sessions, nil
 }
 

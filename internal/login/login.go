@@ -36,6 +36,7 @@ var ErrReadable = oci.Errorf(oci.Denied, "this connection can be read by others,
 // Desk is where people sign in. Its fields are set before its first use.
 type Desk struct {
 	Passwords authn.Password // nil: no passwords are taken, everybody is anonymous
+	Fresh     authn.Password // Passwords without what they remember; nil: they remember nothing
 	Presence  authn.Presence // nil: nobody is known without credentials
 	Audit     audit.Func
 	Lockout   *lockout.Guard // nil: one may guess
@@ -78,15 +79,40 @@ func (d *Desk) Present(r *http.Request) (access.Identity, error) {
 // Errors: Unauthorized; Denied on a connection that others can read;
 // TooManyRequests; Unavailable.
 func (d *Desk) Basic(r *http.Request) (access.Identity, error) {
-	user, password, ok := r.BasicAuth()
-	if len(r.Header.Values("Authorization")) != 1 || !ok {
-		return access.Identity{}, oci.Errorf(oci.Unauthorized, "the credentials of the request cannot be read: sign in with a user name and a password")
+	user, password, err := Credentials(r)
+	if err != nil {
+		return access.Identity{}, err
 	}
 	return d.Check(r, user, password)
 }
 
+// Credentials returns the user name and the password of a request that has exactly one
+// Authorization header.
+//
+// Errors: Unauthorized.
+func Credentials(r *http.Request) (user, password string, err error) {
+	user, password, ok := r.BasicAuth()
+	if len(r.Header.Values("Authorization")) != 1 || !ok {
+		return "", "", oci.Errorf(oci.Unauthorized, "the credentials of the request cannot be read: sign in with a user name and a password")
+	}
+	return user, password, nil
+}
+
 // Check is Basic for a name and a password that came in another way.
 func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, error) {
+	return d.check(r, d.Passwords, user, password)
+}
+
+// CheckAfresh is Check, and asks the sources themselves: it takes no password that was
+// right some time ago.
+func (d *Desk) CheckAfresh(r *http.Request, user, password string) (access.Identity, error) {
+	if d.Fresh == nil {
+		return d.Check(r, user, password)
+	}
+	return d.check(r, d.Fresh, user, password)
+}
+
+func (d *Desk) check(r *http.Request, by authn.Password, user, password string) (access.Identity, error) {
 	if d.Passwords == nil { // an open registry: whoever one claims to be, one may do the same
 		return access.Anonymous(), nil
 	}
@@ -94,7 +120,7 @@ func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, e
 		return access.Identity{}, oci.Errorf(oci.Denied, "a password came over a connection that others can read: use https, and change that password")
 	}
 	begun := time.Now()
-	who, err := d.verify(r, user, password)
+	who, err := d.verify(r, by, user, password)
 	if err != nil {
 		return access.Identity{}, d.later(r.Context(), begun, err)
 	}
@@ -102,7 +128,7 @@ func (d *Desk) Check(r *http.Request, user, password string) (access.Identity, e
 }
 
 // verify asks the identity sources, if a password may be tried now.
-func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, error) {
+func (d *Desk) verify(r *http.Request, by authn.Password, user, password string) (access.Identity, error) {
 	if err := d.checkForm(r, user, password); err != nil {
 		return access.Identity{}, err
 	}
@@ -111,7 +137,7 @@ func (d *Desk) verify(r *http.Request, user, password string) (access.Identity, 
 		return access.Identity{}, err
 	}
 	defer attempt.Drop()
-	who, err := d.Passwords.VerifyPassword(r.Context(), user, password)
+	who, err := by.VerifyPassword(r.Context(), user, password)
 	switch {
 	case err == nil:
 		attempt.Right()

@@ -39,7 +39,12 @@ func (s *Sessions) lookup(ctx context.Context, source, user string) (access.Iden
 	if p, ok := s.memory.get(key); ok && !now.Before(p.at) && now.Sub(p.at) < lookAgain {
 		return p.who, p.stamp, nil
 	}
-	who, stamp, err := s.Users.Lookup(ctx, source, user)
+	return s.ask(ctx, key, now)
+}
+
+// ask asks the source of a user, whatever it has said before.
+func (s *Sessions) ask(ctx context.Context, key person, now time.Time) (access.Identity, string, error) {
+	who, stamp, err := s.Users.Lookup(ctx, key.source, key.user)
 	if err != nil {
 		s.memory.forget(key)
 		return access.Identity{}, "", err

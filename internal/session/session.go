@@ -60,7 +60,7 @@ func (s *Sessions) Issue(ctx context.Context, who access.Identity) (Session, err
 		return Session{}, errors.New("nobody is signed in, and a session is for a user: sign in first")
 	}
 	bound := ""
-	_, stamp, err := s.Users.Lookup(ctx, who.Source, who.User)
+	_, stamp, err := s.ask(ctx, person{who.Source, who.User}, s.Now())
 	switch {
 	case err == nil:
 		bound = s.bind(who, stamp)

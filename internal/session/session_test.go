@@ -224,6 +224,7 @@ func TestADirectoryIsAskedNowAndThen(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	text := r.start(t, alice())
+	r.advance(10 * time.Second) // until then it is believed what it has just said
 	r.asked = 0
 	for range 100 {
 		if _, err := r.VerifyPassword(t.Context(), "alice", text); err != nil {
@@ -242,6 +243,24 @@ func TestADirectoryIsAskedNowAndThen(t *testing.T) {
 	}
 	if _, err := r.Issue(t.Context(), alice()); !errors.Is(err, r.fault) {
 		t.Errorf("a new one without the directory: %v", err)
+	}
+}
+
+// Who has another password uses the session of that one at once, though the one before
+// was in use just now.
+func TestANewSessionAfterANewPassword(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	before := r.start(t, alice())
+	if _, err := r.VerifyPassword(t.Context(), "alice", before); err != nil {
+		t.Fatal(err)
+	}
+	r.people["file alice"] = "hash 2"
+	if _, err := r.VerifyPassword(t.Context(), "alice", r.start(t, alice())); err != nil {
+		t.Errorf("the new one: %v", err)
+	}
+	if _, err := r.VerifyPassword(t.Context(), "alice", before); !errors.Is(err, authn.ErrNoMatch) {
+		t.Errorf("the one before: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
+	"github.com/moorgate/moorgate/internal/login"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/refresh"
 	"github.com/moorgate/moorgate/internal/reqctx"
@@ -30,15 +31,22 @@ type issued struct {
 	account  string // whose session it is; "" for other tokens
 }
 
-// identify returns who is asking.
-func (a *API) identify(r *http.Request, q *request) (access.Identity, error) {
+// checker tells whether a password is right.
+type checker func(r *http.Request, user, password string) (access.Identity, error)
+
+// identify returns who is asking. Passwords are shown to check.
+func (a *API) identify(r *http.Request, q *request, check checker) (access.Identity, error) {
 	switch {
 	case q.grantType == passwordGrant:
-		return a.Login.Check(r, q.user, q.password)
+		return check(r, q.user, q.password)
 	case q.grantType == refreshGrant:
 		return a.redeem(r, q)
 	case len(r.Header.Values("Authorization")) > 0:
-		return a.Login.Basic(r)
+		user, password, err := login.Credentials(r)
+		if err != nil {
+			return access.Identity{}, err
+		}
+		return check(r, user, password)
 	default:
 		return a.Login.Present(r)
 	}
@@ -151,9 +159,9 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 }
 
 // identifyAgain is for what is bound to the password of this moment: was that the one
-// that the client knows?
+// that the client knows? What a memory of passwords says is of another moment.
 func (a *API) identifyAgain(r *http.Request, q *request, who access.Identity) error {
-	again, err := a.identify(r, q)
+	again, err := a.identify(r, q, a.Login.CheckAfresh)
 	if err == nil && again.Key() != who.Key() {
 		err = oci.Errorf(oci.Unauthorized, "the user has changed meanwhile: log in again")
 	}

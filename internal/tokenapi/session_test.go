@@ -134,6 +134,26 @@ func TestNoSessionForAPasswordThatChangesMeanwhile(t *testing.T) {
 	refused(t, f.post(t, aSession()), 401, "UNAUTHORIZED")
 }
 
+// A memory of passwords takes one that has changed at its source. What is bound to the
+// new one is not given out for it.
+func TestNothingThatLastsForARememberedPassword(t *testing.T) {
+	t.Parallel()
+	f := newFixture(compile(t))
+	f.Login.Fresh = changed{}
+	refused(t, f.post(t, aSession()), 401, "UNAUTHORIZED")
+	refused(t, f.get(t, "service=moorgate&offline_token=true", "alice"), 401, "UNAUTHORIZED")
+	if a := ok(t, f.get(t, "service=moorgate", "alice")); a.RefreshToken != nil { // it ends soon, and is bound to nothing
+		t.Errorf("%+v", a)
+	}
+}
+
+// changed is a source at which all passwords have changed.
+type changed struct{}
+
+func (changed) VerifyPassword(context.Context, string, string) (access.Identity, error) {
+	return access.Identity{}, authn.ErrWrongPassword
+}
+
 type changing struct{ *fixture }
 
 func (c changing) Issue(ctx context.Context, who access.Identity) (session.Session, error) {

@@ -103,7 +103,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, r, err)
 		return
 	}
-	who, err := a.identify(r, q)
+	who, err := a.identify(r, q, a.Login.Check)
 	if err != nil {
 		a.refuse(w, r, err)
 		return

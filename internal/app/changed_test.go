@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/moorgate/moorgate/internal/authn/ldaptest"
 	"github.com/moorgate/moorgate/internal/authn/programtest"
+	"github.com/moorgate/moorgate/internal/session"
 	"github.com/moorgate/moorgate/internal/testserver"
 )
 
@@ -53,6 +55,59 @@ func aDirectory(t *testing.T) (string, *ldaptest.Server, string) {
 	bob := s.AddPerson(t, ldaptest.People, "bob", "first")
 	return fmt.Sprintf(`ldap: {urls: %s, ca: %s, bind_dn: %q, password_file: %s, users: {base: %q}, timeout: 1m, cache: 1h}`,
 		s.TLSURL, s.CA, ldaptest.Searcher, s.PasswordFile, ldaptest.People), s, bob
+}
+
+// TestWhoIsGoneGetsNothingThatLasts: somebody who was removed at their source is let in
+// for as long as they are remembered, and gets no more in that time.
+func TestWhoIsGoneGetsNothingThatLasts(t *testing.T) {
+	t.Parallel()
+	for name, open := range map[string]func(*testing.T) (login string, remove func()){
+		"program": func(t *testing.T) (string, func()) {
+			login, users := aProgram(t)
+			return login, func() { users.Set(t, map[string]string{"carol": "first"}) }
+		},
+		"directory": func(t *testing.T) (string, func()) {
+			login, s, bob := aDirectory(t)
+			return login, func() { s.Delete(t, bob) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			login, remove := open(t)
+			anybody := remembering(t, login)
+			bob := anybody.as("bob", "first")
+			if status := bob.status(t); status != http.StatusOK {
+				t.Fatalf("before: status %d", status)
+			}
+			remove()
+			if status := bob.status(t); status != http.StatusOK {
+				t.Fatalf("the password is not remembered: status %d", status)
+			}
+			if status, refresh := bob.offline(t); status != http.StatusUnauthorized || refresh != "" {
+				t.Errorf("status %d, a refresh token: %v", status, refresh != "")
+			}
+			if got := anybody.startSession(t, http.StatusUnauthorized, "grant_type", "password", "username", "bob", "password", "first"); got.Token != "" {
+				t.Error("who is gone has got a session")
+			}
+		})
+	}
+}
+
+// TestASourceThatIsAwayGivesNoSession: who signs in by what is remembered is told to
+// come again for a session.
+func TestASourceThatIsAwayGivesNoSession(t *testing.T) {
+	t.Parallel()
+	login, s, _ := aDirectory(t)
+	anybody := remembering(t, login)
+	if status := anybody.as("bob", "first").status(t); status != http.StatusOK {
+		t.Fatalf("before: status %d", status)
+	}
+	s.Stop()
+	form := url.Values{"service": {session.Audience}, "grant_type": {"password"}, "username": {"bob"}, "password": {"first"}}
+	a := anybody.want(t, http.StatusServiceUnavailable, http.MethodPost, "/token", strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
 }
 
 // TestAnOldPasswordGetsNothingThatLasts: a password that was changed at its source is

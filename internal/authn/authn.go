@@ -24,6 +24,11 @@ var (
 	// ErrExpired says that a token is genuine and its time is over.
 	ErrExpired = errors.New("the token has expired")
 
+	// ErrCannotTell says of a Directory that it is not the one to ask: the source is
+	// another, or never tells whether its users are still there. It says nothing about
+	// the user, and will not say more later.
+	ErrCannotTell = errors.New("it cannot be told later whether the user is still there")
+
 	// ErrBusy says that too many passwords are being checked; try again soon.
 	ErrBusy = errors.New("too many passwords are being checked")
 )
@@ -101,6 +106,7 @@ type Directory interface {
 	// Lookup returns the present identity of a user of the named source, and a
 	// stamp that changes when their password does.
 	//
-	// Errors: ErrNoMatch if there is no such user any more, or no such source.
+	// Errors: ErrNoMatch if there is no such user any more; ErrCannotTell if it cannot
+	// be asked about users of that source, now or later.
 	Lookup(ctx context.Context, source, user string) (access.Identity, string, error)
 }

@@ -35,12 +35,16 @@ func TestDirectoriesAskInOrder(t *testing.T) {
 		source  string
 		err     error
 	}{
-		"none":                         {err: authn.ErrNoMatch},
+		"none":                         {err: authn.ErrCannotTell},
 		"the first knows":              {[]error{nil, nil}, []string{"a s alice"}, "a", nil},
 		"the second knows":             {[]error{authn.ErrNoMatch, nil}, []string{"a s alice", "b s alice"}, "b", nil},
 		"a fault stops":                {[]error{broken, nil}, []string{"a s alice"}, "", broken},
 		"a fault of the second":        {[]error{authn.ErrNoMatch, broken, nil}, []string{"a s alice", "b s alice"}, "", broken},
 		"nobody knows":                 {[]error{authn.ErrNoMatch, authn.ErrNoMatch}, []string{"a s alice", "b s alice"}, "", authn.ErrNoMatch},
+		"of others":                    {[]error{authn.ErrCannotTell, nil}, []string{"a s alice", "b s alice"}, "b", nil},
+		"nobody can tell":              {[]error{authn.ErrCannotTell, authn.ErrCannotTell}, []string{"a s alice", "b s alice"}, "", authn.ErrCannotTell},
+		"gone from the first":          {[]error{authn.ErrNoMatch, authn.ErrCannotTell}, []string{"a s alice", "b s alice"}, "", authn.ErrNoMatch},
+		"gone from the second":         {[]error{authn.ErrCannotTell, authn.ErrNoMatch}, []string{"a s alice", "b s alice"}, "", authn.ErrNoMatch},
 		"a wrapped ErrNoMatch is none": {[]error{errors.Join(authn.ErrNoMatch), nil}, []string{"a s alice", "b s alice"}, "b", nil},
 	}
 	for name, tt := range tests {

@@ -81,6 +81,18 @@ func TestTokenEndsWithThePassword(t *testing.T) {
 	f.works(t, "a new one", f.issue(t, user("alice")))
 }
 
+// Whose source is not there any more may be gone, and nobody would ever tell.
+func TestTokenEndsWithItsSource(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	token := f.issue(t, user("alice"))
+	f.fault = authn.ErrCannotTell
+	f.refused(t, "source removed", token, "htpasswd is no source here that can be asked")
+	if _, err := f.Issue(t.Context(), user("alice"), service, "docker"); !errors.Is(err, authn.ErrCannotTell) {
+		t.Errorf("a new one: %v", err)
+	}
+}
+
 func TestTokenEndsWithItsUser(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -181,7 +193,7 @@ func TestNoTokenFromAKey(t *testing.T) {
 		{User: "alice", Source: "htpasswd", With: &access.Key{ID: "laptop"}},
 		{User: "ci", Source: access.RobotSource, With: &access.Key{ID: "ci", Robot: true}},
 	} {
-		if token, err := f.Issue(t.Context(), who, service, "docker"); !errors.Is(err, authn.ErrNoMatch) || token != "" {
+		if token, err := f.Issue(t.Context(), who, service, "docker"); !errors.Is(err, authn.ErrCannotTell) || token != "" {
 			t.Errorf("%s: error %v", who.User, err)
 		}
 	}

@@ -34,6 +34,8 @@ func (t *Tokens) Redeem(ctx context.Context, token, service string) (access.Iden
 	switch {
 	case errors.Is(err, authn.ErrNoMatch):
 		return access.Identity{}, t.end(ctx, stored, "its user is gone")
+	case errors.Is(err, authn.ErrCannotTell):
+		return access.Identity{}, t.end(ctx, stored, "nobody can tell whether its user is still there: "+stored.Source+" is no source here that can be asked")
 	case err != nil:
 		return access.Identity{}, fmt.Errorf("look up %q of refresh token %s: %w", stored.User, stored.ID, err)
 	case !bytes.Equal(stored.Stamp, bind(stored.Source, stored.User, stamp)):

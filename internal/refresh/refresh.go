@@ -65,13 +65,14 @@ type Entry struct {
 // Who came with a key gets none: it would be worth as much as the password of the
 // owner, and the key can be kept as well.
 //
-// Errors: authn.ErrNoMatch if the directory does not know the user, or a key was used.
+// Errors: authn.ErrNoMatch if the user is gone; authn.ErrCannotTell if there are none
+// for this user, whose source cannot be asked later, or for keys.
 func (t *Tokens) Issue(ctx context.Context, who access.Identity, service, client string) (string, error) {
 	if who.IsAnonymous() {
 		return "", errors.New("nobody is signed in, and a refresh token is for a user: sign in first")
 	}
 	if who.With != nil {
-		return "", fmt.Errorf("%w: %q came with a key, from which no refresh token is made", authn.ErrNoMatch, who.User)
+		return "", fmt.Errorf("%w: %q came with a key, from which no refresh token is made", authn.ErrCannotTell, who.User)
 	}
 	_, stamp, err := t.Users.Lookup(ctx, who.Source, who.User)
 	if err != nil {

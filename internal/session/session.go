@@ -41,6 +41,9 @@ type Sessions struct {
 	memory memory
 }
 
+// ErrUnavailable says that the source of a user cannot be asked now.
+var ErrUnavailable = errors.New("the source of the user does not answer")
+
 // Session is a new session.
 type Session struct {
 	Token   string
@@ -50,11 +53,12 @@ type Session struct {
 // Issue returns a session for a user who has just signed in. It ends no later than
 // what they signed in with, if that was a token (exp of its claims).
 //
-// Where the source of the user is a directory, the session is bound to the password
+// Where the source of the user can be asked whether they are still there, the session is bound to the password
 // that they have now, which may be another than the one just verified: whoever
 // verified it does so once more after Issue, and hands out the session only then.
 //
-// Errors: authn.ErrExpired if what they signed in with has ended.
+// Errors: authn.ErrExpired if what they signed in with has ended; authn.ErrNoMatch if
+// the user is gone; ErrUnavailable.
 func (s *Sessions) Issue(ctx context.Context, who access.Identity) (Session, error) {
 	if who.IsAnonymous() {
 		return Session{}, errors.New("nobody is signed in, and a session is for a user: sign in first")
@@ -64,8 +68,10 @@ func (s *Sessions) Issue(ctx context.Context, who access.Identity) (Session, err
 	switch {
 	case err == nil:
 		bound = s.bind(who, stamp)
-	case !errors.Is(err, authn.ErrNoMatch): // that: its source cannot tell, or the user has just gone
-		return Session{}, fmt.Errorf("look up %q for a session: %w", who.User, err)
+	case errors.Is(err, authn.ErrNoMatch):
+		return Session{}, fmt.Errorf("%w: %q is gone from %s", authn.ErrNoMatch, who.User, who.Source)
+	case !errors.Is(err, authn.ErrCannotTell):
+		return Session{}, fmt.Errorf("%w: look up %q for a session: %w", ErrUnavailable, who.User, err)
 	}
 	now := s.Now().UTC().Truncate(time.Second)
 	c := token.Claims{

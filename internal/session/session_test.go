@@ -78,6 +78,8 @@ func (r *rig) Lookup(_ context.Context, source, user string) (access.Identity, s
 	switch {
 	case r.fault != nil:
 		return access.Identity{}, "", r.fault
+	case source != "file":
+		return access.Identity{}, "", authn.ErrCannotTell
 	case !ok:
 		return access.Identity{}, "", authn.ErrNoMatch
 	}
@@ -243,6 +245,30 @@ func TestADirectoryIsAskedNowAndThen(t *testing.T) {
 	}
 	if _, err := r.Issue(t.Context(), alice()); !errors.Is(err, r.fault) {
 		t.Errorf("a new one without the directory: %v", err)
+	}
+}
+
+// Who is gone may still be remembered where they have signed in, and gets no session.
+// One of which no directory will ever tell does, and a directory that is away is no
+// reason to believe that it would not.
+func TestWhoGetsASession(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if _, err := r.Issue(t.Context(), access.Identity{User: "carol", Source: "file"}); !errors.Is(err, authn.ErrNoMatch) {
+		t.Errorf("who is gone: %v", err)
+	}
+	if _, err := r.Issue(t.Context(), r.robot(time.Hour)); err != nil {
+		t.Errorf("who cannot be asked about: %v", err)
+	}
+	bound := r.start(t, alice())
+	r.fault = errors.New("the directory is away")
+	if _, err := r.Issue(t.Context(), alice()); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("without the directory: %v", err)
+	}
+	r.fault = authn.ErrCannotTell // the source is not configured any more
+	r.advance(10 * time.Second)
+	if _, err := r.VerifyPassword(t.Context(), "alice", bound); !errors.Is(err, authn.ErrNoMatch) {
+		t.Errorf("of a source that was removed: %v", err)
 	}
 }
 

@@ -90,6 +90,8 @@ func (s *Sessions) still(ctx context.Context, who access.Identity, bound string)
 	switch {
 	case errors.Is(err, authn.ErrNoMatch):
 		return nil, fmt.Errorf("%w: the user of the session is gone", authn.ErrNoMatch)
+	case errors.Is(err, authn.ErrCannotTell):
+		return nil, fmt.Errorf("%w: the source of the user of the session cannot be asked any more", authn.ErrNoMatch)
 	case err != nil:
 		return nil, fmt.Errorf("look up %q of a session: %w", who.User, err)
 	case !hmac.Equal([]byte(bound), []byte(s.bind(who, stamp))):

@@ -210,7 +210,7 @@ func TestRefreshTokensForThoseWhoAsk(t *testing.T) {
 		"not asked":         {query: "client_id=docker"},
 		"declined":          {query: "offline_token=false"},
 		"none are given":    {query: "offline_token=true", setup: func(f *fixture) { f.Refresh = nil }},
-		"not for this user": {query: "offline_token=true", setup: func(f *fixture) { f.refresh.err = fmt.Errorf("look up: %w", authn.ErrNoMatch) }},
+		"not for this user": {query: "offline_token=true", setup: func(f *fixture) { f.refresh.err = fmt.Errorf("look up: %w", authn.ErrCannotTell) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

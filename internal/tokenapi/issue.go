@@ -84,6 +84,11 @@ func (a *API) loginFailed(r *http.Request, err error) error {
 	return oci.Errorf(oci.Unauthorized, "the refresh token is not valid any more, or not for this service: log in again")
 }
 
+// errGone is for those who are remembered, and are not there any more.
+func errGone(err error) error {
+	return oci.Errorf(oci.Unauthorized, "there is no such user any more").Because(err)
+}
+
 func cannotRefresh(err error) error {
 	return oci.Errorf(oci.Unavailable, "refresh tokens are not available now: try again later").Because(err)
 }
@@ -143,8 +148,10 @@ func (a *API) refreshToken(r *http.Request, q *request, who access.Identity) (st
 	}
 	text, err := a.Refresh.Issue(r.Context(), who, q.service, q.client)
 	switch {
-	case errors.Is(err, authn.ErrNoMatch): // the client goes on using the password
+	case errors.Is(err, authn.ErrCannotTell): // the client goes on using the password
 		return "", nil
+	case errors.Is(err, authn.ErrNoMatch):
+		return "", errGone(err)
 	case err != nil:
 		return "", cannotRefresh(err)
 	}

@@ -67,6 +67,10 @@ func (a *API) startSession(r *http.Request, q *request, who access.Identity) (*i
 	switch {
 	case errors.Is(err, authn.ErrExpired):
 		return nil, oci.Errorf(oci.Unauthorized, "what you signed in with has expired").Because(err)
+	case errors.Is(err, authn.ErrNoMatch):
+		return nil, errGone(err)
+	case errors.Is(err, session.ErrUnavailable):
+		return nil, oci.Errorf(oci.Unavailable, "sessions are not available now: try again later").Because(err)
 	case err != nil:
 		return nil, fmt.Errorf("start a session: %w", err)
 	}

@@ -98,8 +98,14 @@ func TestNoSession(t *testing.T) {
 		"for a token that has ended meanwhile": {
 			func(f *fixture) { f.started.err = authn.ErrExpired }, aSession(), 401, "UNAUTHORIZED", "expired",
 		},
+		"for somebody who is gone": {
+			func(f *fixture) { f.started.err = authn.ErrNoMatch }, aSession(), 401, "UNAUTHORIZED", "no such user",
+		},
 		"when the source fails": {
-			func(f *fixture) { f.started.err = errors.New("the directory is away") }, aSession(), 500, "UNKNOWN", "",
+			func(f *fixture) { f.started.err = fmt.Errorf("%w: timeout", session.ErrUnavailable) }, aSession(), 503, "UNAVAILABLE", "try again",
+		},
+		"when it cannot be signed": {
+			func(f *fixture) { f.started.err = errors.New("no key") }, aSession(), 500, "UNKNOWN", "",
 		},
 		"of an open registry": {
 			func(f *fixture) { f.Login.Passwords = nil }, aSession(), 401, "UNAUTHORIZED", "sign in",

@@ -69,7 +69,8 @@ type Refresh interface {
 	// Issue returns a new refresh token for a user who has just signed in. It is
 	// bound to the password that they have now.
 	//
-	// Errors: authn.ErrNoMatch: there cannot be one for this user.
+	// Errors: authn.ErrCannotTell: there cannot be one for this user;
+	// authn.ErrNoMatch: the user is gone.
 	Issue(ctx context.Context, who access.Identity, service, client string) (string, error)
 
 	// Redeem returns the present identity of whom the token was issued to.
@@ -87,7 +88,8 @@ type Sessions interface {
 	// Issue returns a session of a user who has just signed in. It is bound to the
 	// password that they have now.
 	//
-	// Errors: authn.ErrExpired: what they signed in with has ended meanwhile.
+	// Errors: authn.ErrExpired: what they signed in with has ended meanwhile;
+	// authn.ErrNoMatch: the user is gone; session.ErrUnavailable.
 	Issue(ctx context.Context, who access.Identity) (session.Session, error)
 
 	// Recognizes reports whether a password is a session, or another token of ours.

@@ -104,7 +104,7 @@ func (s *Source) Stamp(user string) string {
 // Lookup is authn.Directory. The stamp is the stored hash of user.
 func (s *Source) Lookup(_ context.Context, source, user string) (access.Identity, string, error) {
 	if source != s.name {
-		return access.Identity{}, "", authn.ErrNoMatch
+		return access.Identity{}, "", authn.ErrCannotTell
 	}
 	stamp := s.Stamp(user)
 	if stamp == "" {

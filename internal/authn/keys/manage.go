@@ -134,12 +134,14 @@ func (k *Keys) ownerOf(ctx context.Context, user, source string) (owner authn.En
 	if source != "" {
 		asked = []string{source}
 	}
-	var found []string
+	var found, mute []string
 	for _, name := range asked {
 		seen, err := authn.LookupEntry(ctx, k.Owners, name, user)
 		switch {
 		case err == nil:
 			owner, found = seen, append(found, name)
+		case errors.Is(err, authn.ErrCannotTell):
+			mute = append(mute, name)
 		case !errors.Is(err, authn.ErrNoMatch):
 			return authn.Entry{}, fmt.Errorf("look up %q: %w", user, err)
 		}
@@ -150,7 +152,7 @@ func (k *Keys) ownerOf(ctx context.Context, user, source string) (owner authn.En
 		return owner, nil
 	case len(found) > 1:
 		return authn.Entry{}, fmt.Errorf("%w: %s know %q: say which with --source", ErrInvalid, strings.Join(found, " and "), user)
-	case len(k.Sources) == 0:
+	case len(k.Sources) == 0, len(mute) == len(k.Sources):
 		return authn.Entry{}, fmt.Errorf("%w: no source here can tell later whether %q is still there, so nobody can have a key: make one without a user", ErrInvalid, user)
 	}
 	return authn.Entry{}, fmt.Errorf("%w: no user %.80q is known to %.80s: only users who can be looked up later can have keys, those of %s", ErrInvalid, user, strings.Join(asked, ", "), strings.Join(k.Sources, ", "))

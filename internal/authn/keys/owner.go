@@ -30,6 +30,8 @@ func (k *Keys) judge(ctx context.Context, key meta.Key, seen authn.Entry, err er
 		return k.end(ctx, key, fmt.Sprintf("%s is gone from %s, so it has ended", who, key.Source))
 	case errors.Is(err, authn.ErrNoMatch):
 		return refuse("%s is gone from %s, or is locked there", who, key.Source)
+	case errors.Is(err, authn.ErrCannotTell):
+		return refuse("nobody can tell whether %s is still there: %s is no source here that can be asked", who, key.Source)
 	case err != nil:
 		return fmt.Errorf("look up %s: %w", who, err)
 	case key.Entry == "" || key.Entry == seen.ID:

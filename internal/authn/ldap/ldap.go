@@ -161,7 +161,7 @@ func (c *conn) verify(dn, password string, as func() error) error {
 }
 
 // Lookup is authn.Directory. Where only users themselves may read their entries,
-// it knows nobody.
+// it cannot tell.
 func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
 	e, err := s.LookupEntry(ctx, source, user)
 	return e.Who, e.Stamp, err
@@ -170,7 +170,10 @@ func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identi
 // LookupEntry is authn.Entries. Who is locked is not there: nobody shows us a
 // password that the directory could refuse.
 func (s *Source) LookupEntry(ctx context.Context, source, user string) (authn.Entry, error) {
-	if source != s.name || !isName(user) || s.cfg.Users.Bind != "" && s.cfg.BindDN == "" {
+	if source != s.name || s.cfg.Users.Bind != "" && s.cfg.BindDN == "" {
+		return authn.Entry{}, authn.ErrCannotTell
+	}
+	if !isName(user) {
 		return authn.Entry{}, authn.ErrNoMatch
 	}
 	var e authn.Entry

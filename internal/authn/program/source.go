@@ -84,7 +84,10 @@ var errAnyPassword = errors.New(`it says "ok" to a password that was made up at 
 
 // Lookup is authn.Directory.
 func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identity, string, error) {
-	if source != s.name || !isName(user) {
+	if source != s.name {
+		return access.Identity{}, "", authn.ErrCannotTell
+	}
+	if !isName(user) {
 		return access.Identity{}, "", authn.ErrNoMatch
 	}
 	q := question{Operation: lookup, User: user}
@@ -102,8 +105,10 @@ func (s *Source) Lookup(ctx context.Context, source, user string) (access.Identi
 			return access.Identity{}, "", err
 		}
 		return who, a.stamp, nil
-	case resultUnknown, resultUnsupported:
+	case resultUnknown:
 		return access.Identity{}, "", authn.ErrNoMatch
+	case resultUnsupported:
+		return access.Identity{}, "", authn.ErrCannotTell
 	default:
 		return access.Identity{}, "", s.fault(a.unfit(q), q)
 	}
@@ -227,7 +232,7 @@ func (s *Source) probeLookup(ctx context.Context, stranger string, found []strin
 	switch a.result {
 	case resultUnknown:
 	case resultUnsupported:
-		found = append(found, `without "lookup" there are no refresh tokens`)
+		found = append(found, `without "lookup" there are no refresh tokens and no personal keys, and sessions do not end with their users`)
 	case resultOK:
 		return "", s.fault(errors.New(`it says that a user with a name made up at random is there ("lookup")`), q)
 	default:

@@ -168,7 +168,7 @@ func TestLookup(t *testing.T) {
 	}{
 		"there":           {`{"result":"ok","user":"alice","stamp":"1"}`, "1", nil, ""},
 		"gone":            {`{"result":"unknown"}`, "", authn.ErrNoMatch, ""},
-		"not offered":     {`{"result":"unsupported"}`, "", authn.ErrNoMatch, ""},
+		"not offered":     {`{"result":"unsupported"}`, "", authn.ErrCannotTell, ""},
 		"another":         {`{"result":"ok","user":"ALICE","stamp":"1"}`, "", authn.ErrNoMatch, ""},
 		"without a stamp": {`{"result":"ok","user":"alice"}`, "", nil, `no "stamp"`},
 		"huge stamp":      {`{"result":"ok","user":"alice","stamp":"` + strings.Repeat("x", maxStamp+1) + `"}`, "", nil, "stamp"},

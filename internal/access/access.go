@@ -17,6 +17,7 @@ type Identity struct {
 
 	Claims map[string]any // of the token that vouches for it, or of a program of the operator; else nil
 	With   *Key           // the key that they came with; nil if they came without one
+	Until  time.Time      // the end of the token that they came with; zero if they came without one
 }
 
 // Anonymous is the identity of a request without credentials.

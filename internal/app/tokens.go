@@ -146,7 +146,7 @@ func overlap(d time.Duration) time.Duration {
 func (s *Server) openEndpoint(t *tokens, door *control.Handler, e entrance, keys *token.Keys, store meta.Store, sessions *session.Sessions) {
 	kept := &refresh.Tokens{Meta: store, Users: e.users, TTL: s.cfg.Token.RefreshTTL, Now: time.Now}
 	api := &tokenapi.API{
-		Login: e.desk, Policy: e.policy.Load, Sign: keys.Sign, Issuer: s.cfg.Token.Issuer,
+		Login: e.desk, Policy: e.policy.Load, Sign: keys.Sign, Issuer: s.cfg.Token.Issuer, Recognizes: sessions.Recognizes,
 		Some: someTag, Services: s.services(), TTL: s.cfg.Token.TTL, Audit: e.audit, Log: s.log, Now: time.Now, NewID: rand.Text,
 	}
 	api.Ready = s.auditor.trail.Ready

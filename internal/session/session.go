@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -23,9 +22,6 @@ import (
 // No registry has this name: the configuration refuses it.
 const Audience = "urn:moorgate:session"
 
-// soon is the life of a session whose holder has signed in with a token of unknown end.
-const soon = 5 * time.Minute
-
 // Sessions issues sessions and takes them: as passwords, since that is what
 // registry clients can keep, and as bearer tokens. It implements
 // authn.Recognizer and authn.Bearer. Its fields are set before its first use.
@@ -35,7 +31,7 @@ type Sessions struct {
 	Verifier authn.Bearer    // a token.Verifier of Issuer, for Audience, with Sessions set
 	Users    authn.Directory // who is asked whether a user is still there
 	Secret   []byte          // 32 bytes: hides what a session is bound to
-	TTL      time.Duration   // of a session
+	TTL      time.Duration   // of a session; 0: there are none, and those from before are refused
 	Now      func() time.Time
 
 	memory memory
@@ -51,7 +47,7 @@ type Session struct {
 }
 
 // Issue returns a session for a user who has just signed in. It ends no later than
-// what they signed in with, if that was a token (exp of its claims).
+// what they signed in with, if that was a token.
 //
 // Where the source of the user can be asked whether they are still there, the session is bound to the password
 // that they have now, which may be another than the one just verified: whoever
@@ -78,8 +74,8 @@ func (s *Sessions) Issue(ctx context.Context, who access.Identity) (Session, err
 		Issuer: s.Issuer, Audience: Audience, Who: who, IssuedAt: now, Expires: now.Add(s.TTL),
 		Session: &token.Session{Bound: bound},
 	}
-	if end := endOf(who.Claims, now); who.Claims != nil && end.Before(c.Expires) {
-		c.Expires = end
+	if !who.Until.IsZero() && who.Until.Before(c.Expires) {
+		c.Expires = who.Until
 	}
 	if !c.Expires.After(now) {
 		return Session{}, fmt.Errorf("%w: what %q has signed in with is over", authn.ErrExpired, who.User)
@@ -89,22 +85,6 @@ func (s *Sessions) Issue(ctx context.Context, who access.Identity) (Session, err
 		return Session{}, fmt.Errorf("sign a session of %q: %w", who.User, err)
 	}
 	return Session{Token: text, Expires: c.Expires}, nil
-}
-
-// endOf returns when the token with these claims ends (exp; RFC 7519, section 4.1.4).
-// One that does not say it, or not here, is taken for one that ends soon.
-func endOf(claims map[string]any, now time.Time) time.Time {
-	switch seconds := claims["exp"].(type) { // it depends on who has read the JSON
-	case float64:
-		return time.Unix(int64(seconds), 0)
-	case int64:
-		return time.Unix(seconds, 0)
-	case json.Number:
-		whole, _ := seconds.Float64() // 0 for what is no number: it is over
-		return time.Unix(int64(whole), 0)
-	default:
-		return now.Add(soon)
-	}
 }
 
 // bind returns what a session says about the password of its user: it changes with

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -92,9 +91,7 @@ func alice() access.Identity {
 
 // robot is somebody whom a token vouches for, and of whom no directory knows.
 func (r *rig) robot(end time.Duration) access.Identity {
-	return access.Identity{User: "ci", Source: "oidc", Groups: []string{"robots"}, Claims: map[string]any{
-		"exp": float64(r.clock().Add(end).Unix()), "repository": "team/app",
-	}}
+	return access.Identity{User: "ci", Source: "oidc", Groups: []string{"robots"}, Until: r.clock().Add(end), Claims: map[string]any{"repository": "team/app"}}
 }
 
 func (r *rig) start(t *testing.T, who access.Identity) string {
@@ -162,26 +159,19 @@ func TestTheSessionOfAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	robot.Until = time.Time{} // that is the end of the session now
 	if diff := cmp.Diff(robot, who); diff != "" {
 		t.Error(diff)
 	}
-	end := robot.Claims["exp"].(float64)
-	for _, tt := range []struct {
-		exp  any
-		life time.Duration // 0: it is over
-	}{
-		{int64(end), 10 * time.Minute},
-		{json.Number(strconv.FormatInt(int64(end), 10)), 10 * time.Minute},
-		{json.Number("soon"), 0},
-		{end + 1e9, time.Hour},
-		{nil, 5 * time.Minute}, // it is not said
-		{"tomorrow", 5 * time.Minute},
-	} {
-		robot.Claims["exp"] = tt.exp
-		s, err := r.Issue(t.Context(), robot)
-		if tt.life == 0 && !errors.Is(err, authn.ErrExpired) || tt.life > 0 && (err != nil || !s.Expires.Equal(r.clock().Add(tt.life))) {
-			t.Errorf("exp %v: ends at %v, %v", tt.exp, s.Expires, err)
-		}
+	long, err := r.Issue(t.Context(), r.robot(2*time.Hour))
+	if err != nil || !long.Expires.Equal(r.clock().Add(time.Hour)) {
+		t.Errorf("of a token that lives longer: ends at %v, %v", long.Expires, err)
+	}
+	// The claims of a program are no token, whatever they are called.
+	alice := alice()
+	alice.Claims = map[string]any{"team": "core", "exp": 1}
+	if of, err := r.Issue(t.Context(), alice); err != nil || !of.Expires.Equal(r.clock().Add(time.Hour)) {
+		t.Errorf("of somebody with claims: ends at %v, %v", of.Expires, err)
 	}
 	if _, err := r.Issue(t.Context(), r.robot(0)); !errors.Is(err, authn.ErrExpired) {
 		t.Errorf("of a token that has ended: %v", err)
@@ -245,6 +235,37 @@ func TestADirectoryIsAskedNowAndThen(t *testing.T) {
 	}
 	if _, err := r.Issue(t.Context(), alice()); !errors.Is(err, r.fault) {
 		t.Errorf("a new one without the directory: %v", err)
+	}
+}
+
+// Where there are none any more, those from before are worth nothing, and are shown to
+// no other source.
+func TestSessionsThatWereSwitchedOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	text := r.start(t, alice())
+	r.TTL = 0
+	if _, err := r.VerifyPassword(t.Context(), "alice", text); !errors.Is(err, authn.ErrNoMatch) || !r.Recognizes("alice", text) {
+		t.Errorf("error %v, recognized: %v", err, r.Recognizes("alice", text))
+	}
+	if _, err := r.VerifyToken(t.Context(), text); !errors.Is(err, authn.ErrNoMatch) {
+		t.Errorf("as a token: %v", err)
+	}
+}
+
+// A colon cannot be in the name that a session is sent with.
+func TestTheAccountOfAJob(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	job := r.robot(time.Hour)
+	job.User = "repo:org/app:ref"
+	text := r.start(t, job)
+	account := session.Account(job.User)
+	if who, err := r.VerifyPassword(t.Context(), account, text); strings.Contains(account, ":") || err != nil || who.User != job.User {
+		t.Errorf("as %q: %+v, %v", account, who, err)
+	}
+	if _, err := r.VerifyPassword(t.Context(), "repo_org/other", text); !errors.Is(err, authn.ErrWrongPassword) {
+		t.Errorf("as another job: %v", err)
 	}
 }
 

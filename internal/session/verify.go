@@ -41,7 +41,13 @@ func peek(text string) (c claimed, ok bool) {
 	return c, err == nil && json.Unmarshal(payload, &c) == nil
 }
 
-// VerifyPassword returns the identity of user if password is a session of theirs.
+// Account is the user name to send a session of user with: the first colon ends a name
+// in a request (RFC 7617, section 2), and jobs are called like "repo:org/app". A
+// session says by itself whose it is.
+func Account(user string) string { return strings.ReplaceAll(user, ":", "_") }
+
+// VerifyPassword returns the identity of user if password is a session of theirs. user
+// may be written as Account has it.
 //
 // Errors: authn.ErrNoMatch; authn.ErrWrongPassword if it has ended, or is of
 // somebody else. Others mean that the source of the user cannot answer.
@@ -55,7 +61,7 @@ func (s *Sessions) VerifyPassword(ctx context.Context, user, password string) (a
 		return access.Identity{}, fmt.Errorf("%w: the session is over: %w", authn.ErrWrongPassword, err)
 	case err != nil:
 		return access.Identity{}, err
-	case t.Who.User != user:
+	case user != t.Who.User && user != Account(t.Who.User):
 		return access.Identity{}, fmt.Errorf("%w: it is a session of somebody else", authn.ErrWrongPassword)
 	}
 	return t.Who, nil
@@ -70,6 +76,9 @@ func (s *Sessions) VerifyToken(ctx context.Context, text string) (authn.Token, e
 	t, err := s.Verifier.VerifyToken(ctx, text)
 	if err != nil && !errors.Is(err, authn.ErrExpired) {
 		return authn.Token{}, err
+	}
+	if s.TTL <= 0 {
+		return authn.Token{}, fmt.Errorf("%w: it is a session, and there are none here (token.session_ttl)", authn.ErrNoMatch)
 	}
 	if t.Bound == "" {
 		return t, err

@@ -64,9 +64,10 @@ func newFixture(policy *access.Policy) *fixture {
 		Endless: func(text string) bool {
 			return strings.HasPrefix(text, "session of ") || strings.HasPrefix(text, "mgk_")
 		},
-		Issuer:   `the "test" issuer`,
-		Services: map[string]tokenapi.Service{"moorgate": {Gate: true}, "registry": {Chain: true}},
-		TTL:      5 * time.Minute, Audit: record,
+		Recognizes: func(_, password string) bool { return strings.HasPrefix(password, "session") },
+		Issuer:     `the "test" issuer`,
+		Services:   map[string]tokenapi.Service{"moorgate": {Gate: true}, "registry": {Chain: true}},
+		TTL:        5 * time.Minute, Audit: record,
 		Log: slog.New(slog.NewTextHandler(&f.log, nil)),
 		Now: func() time.Time { return now }, NewID: func() string { return "ID" },
 	}
@@ -138,7 +139,7 @@ func (t *refreshTokens) End(_ context.Context, text string) (refresh.Entry, bool
 	return refresh.Entry{ID: "the ID of " + text, User: user, Source: "test"}, ok, t.err
 }
 
-// sessions is a maker of sessions of one hour; what begins with "session" is one.
+// sessions is a maker of sessions of one hour.
 type sessions struct {
 	err error
 	who access.Identity // of the last one
@@ -148,8 +149,6 @@ func (s *sessions) Issue(_ context.Context, who access.Identity) (session.Sessio
 	s.who = who
 	return session.Session{Token: "session of " + who.User, Expires: now.UTC().Truncate(time.Second).Add(time.Hour)}, s.err
 }
-
-func (*sessions) Recognizes(_, password string) bool { return strings.HasPrefix(password, "session") }
 
 // get sends a GET with that query, signed in as user; "" for nobody.
 func (f *fixture) get(t *testing.T, query, user string) *httptest.ResponseRecorder {

@@ -22,7 +22,7 @@ type tokenBody struct {
 	IssuedAt     string  `json:"issued_at"`  // RFC 3339, UTC
 	Scope        *string `json:"scope,omitempty"`
 	RefreshToken string  `json:"refresh_token,omitempty"`
-	Account      string  `json:"account,omitempty"` // the user of a session: the name to send with it
+	Account      string  `json:"account,omitempty"` // of a session: the user name to send with it
 }
 
 func (a *API) reply(w http.ResponseWriter, r *http.Request, t *issued) {

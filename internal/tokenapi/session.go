@@ -32,7 +32,7 @@ func (a *API) checkSession(q *request, p url.Values) error {
 		return badRequest("a session is asked for with POST")
 	case p.Has("scope"):
 		return &oauthError{"invalid_scope", badRequest("a session has no scope: leave it out")}
-	case a.Sessions.Recognizes(q.user, q.password):
+	case a.Recognizes(q.user, q.password):
 		return badRequest("a session is made from a password, a key or a refresh token, not from a token: sign in again")
 	}
 	return nil
@@ -41,14 +41,11 @@ func (a *API) checkSession(q *request, p url.Values) error {
 // withSession reports whether the client signs in with a session: then it gets
 // nothing that would outlive that.
 func (a *API) withSession(r *http.Request, q *request) bool {
-	if a.Sessions == nil {
-		return false
-	}
 	user, password := q.user, q.password
 	if q.grantType == "" {
 		user, password, _ = r.BasicAuth()
 	}
-	return a.Sessions.Recognizes(user, password)
+	return a.Recognizes(user, password)
 }
 
 // startSession makes a session.
@@ -75,7 +72,7 @@ func (a *API) startSession(r *http.Request, q *request, who access.Identity) (*i
 		return nil, fmt.Errorf("start a session: %w", err)
 	}
 	now := a.Now().UTC()
-	t := &issued{token: made.Token, issuedAt: now.Truncate(time.Second), account: who.User}
+	t := &issued{token: made.Token, issuedAt: now.Truncate(time.Second), account: session.Account(who.User)}
 	t.life = made.Expires.Sub(t.issuedAt)
 	if err := a.identifyAgain(r, q, who); err != nil {
 		return nil, err

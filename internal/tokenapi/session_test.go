@@ -167,7 +167,16 @@ func (c changing) Issue(ctx context.Context, who access.Identity) (session.Sessi
 	return c.started.Issue(ctx, who)
 }
 
-func (changing) Recognizes(string, string) bool { return false }
+// Where sessions were switched off one from before is no password all the same.
+func TestASessionIsNotRenewedWhereThereAreNone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(compile(t))
+	f.Sessions = nil
+	a := ok(t, f.post(t, form("grant_type", "password", "service", "registry", "username", "alice", "password", "session of alice", "access_type", "offline")))
+	if a.RefreshToken != nil || len(f.refresh.tokens) > 0 {
+		t.Error("a refresh token for a session")
+	}
+}
 
 // What a session buys ends soon after it: a registry token, but no refresh token.
 func TestASessionIsNotRenewed(t *testing.T) {

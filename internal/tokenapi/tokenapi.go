@@ -38,6 +38,10 @@ type API struct {
 	Refresh  Refresh  // nil: no refresh tokens
 	Sessions Sessions // nil: no sessions
 
+	// Recognizes reports whether a password is a token of ours, such as a session,
+	// be there new ones or not: nothing is given for it that would outlive it.
+	Recognizes func(user, password string) bool
+
 	// Endless reports whether a text is good here and cannot be ended by who has
 	// it: a key, or a signed token.
 	Endless func(text string) bool
@@ -91,9 +95,6 @@ type Sessions interface {
 	// Errors: authn.ErrExpired: what they signed in with has ended meanwhile;
 	// authn.ErrNoMatch: the user is gone; session.ErrUnavailable.
 	Issue(ctx context.Context, who access.Identity) (session.Session, error)
-
-	// Recognizes reports whether a password is a session, or another token of ours.
-	Recognizes(user, password string) bool
 }
 
 // ServeHTTP answers a request for a token. HEAD is refused: no client asks so,

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/keys"
 	"github.com/moorgate/moorgate/internal/meta"
 )
@@ -302,6 +303,18 @@ func TestOwnersThatCannotBeLookedUp(t *testing.T) {
 	if _, err := f.Create(t.Context(), personal("nobody", "x")); !errors.Is(err, keys.ErrInvalid) || !strings.Contains(err.Error(), "no source here can tell") {
 		t.Errorf("without sources: %v", err)
 	}
+}
+
+// A source that never tells is not one that has lost its users.
+func TestOwnersOfWhomNobodyCanTell(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	made := f.create(t, personal("alice", "x"))
+	f.fault = authn.ErrCannotTell
+	if _, err := f.Create(t.Context(), personal("alice", "y")); !errors.Is(err, keys.ErrInvalid) || !strings.Contains(err.Error(), "no source here can tell later") {
+		t.Errorf("a new one: %v", err)
+	}
+	f.refused(t, "one from before", "alice", made.Secret, "no source here that can be asked")
 }
 
 func TestListIsInOrder(t *testing.T) {

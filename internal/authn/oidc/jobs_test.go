@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -121,6 +122,10 @@ func TestJobs(t *testing.T) {
 			if ref, ok := tt.claims["ref"]; ok {
 				tt.want.Claims["ref"] = ref
 			}
+			if !who.Until.After(time.Now()) {
+				t.Errorf("the end of the token is %s", who.Until)
+			}
+			tt.want.Until = who.Until
 			if diff := cmp.Diff(tt.want, who); diff != "" || err != nil {
 				t.Errorf("%v %s", err, diff)
 			}

@@ -98,7 +98,9 @@ func (s *Source) VerifyPassword(ctx context.Context, user, password string) (acc
 	case err != nil:
 		return access.Identity{}, err
 	}
-	return t.Who, nil
+	who := t.Who
+	who.Until = t.Expires
+	return who, nil
 }
 
 // VerifyToken is authn.Bearer. The token has no ceiling.

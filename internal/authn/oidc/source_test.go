@@ -44,7 +44,7 @@ func TestTokensOfPeople(t *testing.T) {
 	s := open(t, c)
 	token := p.SignIn(t, oidctest.Ada, oidctest.AdaPassword).IDToken
 	who, err := s.VerifyPassword(t.Context(), "oidc", token)
-	want := access.Identity{User: "ada", Groups: []string{"dev", "ops"}, Source: "ci", Claims: map[string]any{"email": "ada@example.org"}}
+	want := access.Identity{User: "ada", Groups: []string{"dev", "ops"}, Source: "ci", Claims: map[string]any{"email": "ada@example.org"}, Until: who.Until}
 	if diff := cmp.Diff(want, who); diff != "" || err != nil {
 		t.Errorf("%v %s", err, diff)
 	}

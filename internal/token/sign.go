@@ -25,6 +25,9 @@ const (
 	backdate = 10 * time.Second
 )
 
+// ErrUnfit says that somebody does not fit into a token.
+var ErrUnfit = errors.New("no token can be made for this user")
+
 // body is the payload of a token of ours (RFC 7519; Docker token specification).
 // aud is a string and not a list: registry 2 takes nothing else.
 type body struct {
@@ -52,6 +55,8 @@ type ours struct {
 // certificate of its key (x5c), for registries that have the authority in their
 // "rootcertbundle"; a registry with only a JWKS refuses such a token. Without
 // IssuedAt it is issued now; without an ID it gets a random one.
+//
+// Errors: ErrUnfit with what is too long.
 func (k *Keys) Sign(c Claims, chain bool) (string, error) {
 	now := k.options.Now()
 	if c.IssuedAt.IsZero() {
@@ -81,7 +86,7 @@ func (k *Keys) Sign(c Claims, chain bool) (string, error) {
 		return "", err
 	}
 	if len(text) > maxToken {
-		return "", fmt.Errorf("the token of %q would be %d bytes long, more than %d: it has %d groups and %d grants", c.Who.User, len(text), maxToken, len(c.Who.Groups), len(c.Access))
+		return "", fmt.Errorf("%w: that of %q would be %d bytes long, more than %d: it has %d groups and %d grants", ErrUnfit, c.Who.User, len(text), maxToken, len(c.Who.Groups), len(c.Access))
 	}
 	return text, nil
 }
@@ -101,10 +106,10 @@ func (k *Keys) check(c Claims) error {
 	case life > k.options.MaxTTL: // its key might be gone before it
 		return fmt.Errorf("it would live for %v, and tokens live for %v at most", life, k.options.MaxTTL)
 	}
-	if err := CheckClaims(c.Who.Claims); err != nil {
-		return err
+	if err := errors.Join(CheckClaims(c.Who.Claims), checkUser(c.Who.User)); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
 	}
-	return checkUser(c.Who.User)
+	return nil
 }
 
 // CheckClaims refuses claims that a token of ours could not carry along.

@@ -10,9 +10,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +236,28 @@ func TestSignRefusesWhatNobodyWouldTake(t *testing.T) {
 		if _, err := r.keys.Sign(claims, false); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// Who does not fit is told from faults: a source may say more than a token can carry.
+func TestWhoDoesNotFit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for name, change := range map[string]func(*token.Claims){
+		"a long name":   func(c *token.Claims) { c.Who.User = strings.Repeat("a", 256) },
+		"many groups":   func(c *token.Claims) { c.Who.Groups = slices.Repeat([]string{strings.Repeat("g", 50)}, 300) },
+		"a long claim":  func(c *token.Claims) { c.Who.Claims = map[string]any{"bulk": strings.Repeat("x", 6000)} },
+		"a line in sub": func(c *token.Claims) { c.Who.User = "a\nb" },
+	} {
+		c := r.claims()
+		change(&c)
+		if text, err := r.keys.Sign(c, false); !errors.Is(err, token.ErrUnfit) || text != "" {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	c := r.claims()
+	c.Audience = ""
+	if _, err := r.keys.Sign(c, false); err == nil || errors.Is(err, token.ErrUnfit) {
+		t.Errorf("a mistake of ours: %v", err)
 	}
 }

@@ -109,18 +109,25 @@ func (a *API) issue(r *http.Request, q *request, who access.Identity) (*issued, 
 		return nil, &oauthError{"invalid_scope", badRequest("the token would be too long for clients to send: ask for fewer scopes").Because(err)}
 	}
 	var err error
-	if t.token, err = a.sign(q, t, who); err != nil {
+	if t.token, err = a.sign(r, q, t, who); err != nil {
 		return nil, err
 	}
 	t.refresh, err = a.refreshToken(r, q, who)
 	return t, err
 }
 
+// unfit is for those about whom their source says more than a token can carry. The
+// operator is told, as nobody else can mend it.
+func (a *API) unfit(r *http.Request, err error) error {
+	a.Log.WarnContext(r.Context(), "somebody does not fit into a token", "id", reqctx.ID(r.Context()), "err", err)
+	return oci.Errorf(oci.Denied, "no token can be made for you: what your login says about you, such as your groups, is too long; the log of the server says more").Because(err)
+}
+
 func errReadable() error {
 	return oci.Errorf(oci.Denied, "this connection can be read by others, so no token is sent over it: use https")
 }
 
-func (a *API) sign(q *request, t *issued, who access.Identity) (string, error) {
+func (a *API) sign(r *http.Request, q *request, t *issued, who access.Identity) (string, error) {
 	if !a.Services[q.service].Gate { // others ask no rules of ours about them
 		who.Claims = nil
 	}
@@ -128,7 +135,10 @@ func (a *API) sign(q *request, t *issued, who access.Identity) (string, error) {
 		Issuer: a.Issuer, Audience: q.service, Who: who, Access: t.access,
 		ID: a.NewID(), IssuedAt: t.issuedAt, Expires: t.issuedAt.Add(a.TTL),
 	}, a.Services[q.service].Chain)
-	if err != nil {
+	switch {
+	case errors.Is(err, token.ErrUnfit):
+		return "", a.unfit(r, fmt.Errorf("sign a token for %q: %w", q.service, err))
+	case err != nil:
 		return "", fmt.Errorf("sign a token for %q: %w", q.service, err)
 	}
 	return signed, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/reqctx"
 	"github.com/moorgate/moorgate/internal/session"
+	"github.com/moorgate/moorgate/internal/token"
 	"github.com/moorgate/moorgate/internal/wire"
 )
 
@@ -66,6 +67,8 @@ func (a *API) startSession(r *http.Request, q *request, who access.Identity) (*i
 		return nil, oci.Errorf(oci.Unauthorized, "what you signed in with has expired").Because(err)
 	case errors.Is(err, authn.ErrNoMatch):
 		return nil, errGone(err)
+	case errors.Is(err, token.ErrUnfit):
+		return nil, a.unfit(r, err)
 	case errors.Is(err, session.ErrUnavailable):
 		return nil, oci.Errorf(oci.Unavailable, "sessions are not available now: try again later").Because(err)
 	case err != nil:

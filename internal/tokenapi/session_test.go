@@ -18,6 +18,7 @@ import (
 	"github.com/moorgate/moorgate/internal/audit"
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/session"
+	"github.com/moorgate/moorgate/internal/token"
 	"github.com/moorgate/moorgate/internal/tokenapi"
 )
 
@@ -104,6 +105,9 @@ func TestNoSession(t *testing.T) {
 		"when the source fails": {
 			func(f *fixture) { f.started.err = fmt.Errorf("%w: timeout", session.ErrUnavailable) }, aSession(), 503, "UNAVAILABLE", "try again",
 		},
+		"for somebody who does not fit": {
+			func(f *fixture) { f.started.err = fmt.Errorf("sign: %w", token.ErrUnfit) }, aSession(), 403, "DENIED", "your groups",
+		},
 		"when it cannot be signed": {
 			func(f *fixture) { f.started.err = errors.New("no key") }, aSession(), 500, "UNKNOWN", "",
 		},
@@ -175,6 +179,19 @@ func TestASessionIsNotRenewedWhereThereAreNone(t *testing.T) {
 	a := ok(t, f.post(t, form("grant_type", "password", "service", "registry", "username", "alice", "password", "session of alice", "access_type", "offline")))
 	if a.RefreshToken != nil || len(f.refresh.tokens) > 0 {
 		t.Error("a refresh token for a session")
+	}
+}
+
+// Who has too many groups is told so, which is no fault of ours.
+func TestNoTokenForWhoDoesNotFit(t *testing.T) {
+	t.Parallel()
+	f := newFixture(compile(t))
+	f.signErr = fmt.Errorf("sign: %w", token.ErrUnfit)
+	if b := refused(t, f.get(t, "service=moorgate", "alice"), 403, "DENIED"); !strings.Contains(b.Errors[0].Message, "your groups") {
+		t.Errorf("it says %q", b.Errors[0].Message)
+	}
+	if !strings.Contains(f.log.String(), "does not fit") {
+		t.Errorf("the log says %q", f.log.String())
 	}
 }
 

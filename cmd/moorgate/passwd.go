@@ -10,6 +10,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/authn"
 	"github.com/moorgate/moorgate/internal/authn/htpasswd"
+	"github.com/moorgate/moorgate/internal/authn/keys"
 )
 
 // newPasswdCommand makes "moorgate passwd".
@@ -102,6 +103,9 @@ func passwdAdd(cmd *cobra.Command, file, user string, cost int) error {
 	password, err := newPassword(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), user)
 	if err != nil {
 		return err
+	}
+	if keys.LooksLikeKey(password) {
+		return errors.New("a password cannot begin with mgk_: a server takes it for a key (\"moorgate key create\"), and never for a password; choose another")
 	}
 	hash, err := htpasswd.Hash(password, cost)
 	if err != nil {

@@ -96,6 +96,8 @@ func TestPasswdRefuses(t *testing.T) {
 		"nothing on standard input": {"", []string{"add", file, "alice"}, "no password on standard input"},
 		"an empty line":             {"\nSECRET\n", []string{"add", file, "alice"}, "no password on standard input"},
 		"73 bytes":                  {strings.Repeat("x", 73), []string{"add", file, "alice"}, "the password has 73 bytes; bcrypt takes at most 72"},
+		"like a key":                {"mgk_SECRET\n", []string{"add", file, "alice"}, "a password cannot begin with mgk_"},
+		"like a key in capitals":    {"MGK_SECRET\n", []string{"add", file, "alice"}, "a password cannot begin with mgk_"},
 		"an endless line":           {strings.Repeat("x", 1<<20), []string{"add", file, "alice"}, "longer than 4096 bytes"},
 		"cost 3":                    {"x\n", []string{"add", file, "alice", "--cost", "3"}, "must be from 4 to 15"},
 		"cost 16":                   {"x\n", []string{"add", file, "alice", "--cost", "16"}, "must be from 4 to 15"},

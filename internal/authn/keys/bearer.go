@@ -9,22 +9,47 @@ import (
 	"github.com/moorgate/moorgate/internal/meta"
 )
 
-// Bearer returns a source that takes keys as tokens, and lets a token that was made
-// from a key do no more than the key does now: with the key, with its owner, and with
-// its time the token ends too. All that are no keys are shown to next.
-func (k *Keys) Bearer(next authn.Bearer) authn.Bearer { return &bearer{keys: k, next: next} }
+// Bearer returns a source that takes keys as tokens, and of next tokens that were made
+// from keys, as Limited has it. All that are no keys are shown to next.
+func (k *Keys) Bearer(next authn.Bearer) authn.Bearer { return Route(k.Tokens(), k.Limited(next)) }
 
-type bearer struct {
+// Route returns a source that shows keys to own alone, and all else to next.
+func Route(own, next authn.Bearer) authn.Bearer { return &router{own: own, next: next} }
+
+type router struct{ own, next authn.Bearer }
+
+func (r *router) VerifyToken(ctx context.Context, token string) (authn.Token, error) {
+	if LooksLikeKey(token) {
+		return r.own.VerifyToken(ctx, token)
+	}
+	return r.next.VerifyToken(ctx, token)
+}
+
+// Tokens returns a source that takes keys as tokens, and nothing else.
+func (k *Keys) Tokens() authn.Bearer { return keyTokens{k} }
+
+type keyTokens struct{ keys *Keys }
+
+func (t keyTokens) VerifyToken(ctx context.Context, text string) (authn.Token, error) {
+	if !LooksLikeKey(text) {
+		return authn.Token{}, authn.ErrNoMatch
+	}
+	return t.keys.verifyToken(ctx, text)
+}
+
+// Limited returns a source that lets a token of next that was made from a key do no
+// more than the key does now: with the key, with its owner, and with its time the token
+// ends too.
+func (k *Keys) Limited(next authn.Bearer) authn.Bearer { return &limited{keys: k, next: next} }
+
+type limited struct {
 	keys *Keys
 	next authn.Bearer
 }
 
 // VerifyToken is authn.Bearer. Of a token that has expired, the Token that comes with
 // the error has the limits of its key too.
-func (b *bearer) VerifyToken(ctx context.Context, token string) (authn.Token, error) {
-	if looksLikeKey(token) {
-		return b.keys.verifyToken(ctx, token)
-	}
+func (b *limited) VerifyToken(ctx context.Context, token string) (authn.Token, error) {
 	t, err := b.next.VerifyToken(ctx, token)
 	if t.Who.With == nil || err != nil && !errors.Is(err, authn.ErrExpired) {
 		return t, err

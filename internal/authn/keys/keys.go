@@ -45,7 +45,7 @@ func (r *refusal) Error() string { return r.why }
 func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
 
 // Recognizes is authn.Recognizer: whatever looks like a key is shown to nobody else.
-func (k *Keys) Recognizes(_, password string) bool { return looksLikeKey(password) }
+func (k *Keys) Recognizes(_, password string) bool { return LooksLikeKey(password) }
 
 // VerifyPassword is authn.Password. user is the name of the owner or of the key.
 // Guessing an ID is of no use, and does not take another time.
@@ -54,7 +54,7 @@ func (k *Keys) Recognizes(_, password string) bool { return looksLikeKey(passwor
 // alone; authn.ErrNoMatch for what does not look like a key. Any other error says
 // nothing about the key.
 func (k *Keys) VerifyPassword(ctx context.Context, user, password string) (access.Identity, error) {
-	if !looksLikeKey(password) {
+	if !LooksLikeKey(password) {
 		return access.Identity{}, authn.ErrNoMatch
 	}
 	e, err := k.find(ctx, password)

@@ -40,9 +40,9 @@ func newSecret() secret { return secret{id: random(idBytes), secret: random(secr
 // again returns another secret for the same key.
 func again(id string) secret { return secret{id: id, secret: random(secretBytes)} }
 
-// looksLikeKey reports whether text is meant to be a key, if perhaps a spoilt one:
+// LooksLikeKey reports whether text is meant to be a key, if perhaps a spoilt one:
 // nobody else is to see it.
-func looksLikeKey(text string) bool {
+func LooksLikeKey(text string) bool {
 	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
 }
 

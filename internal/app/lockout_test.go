@@ -201,3 +201,29 @@ lockout: {delay: %s, failures: 100}
 		}
 	}
 }
+
+// TestKeysAsTokensAreCounted: as those of the source of keys, and a token whose key is
+// gone is no success.
+func TestKeysAsTokensAreCounted(t *testing.T) {
+	t.Parallel()
+	s := start(t, probed, "--htpasswd", passwordFile(t, "alice"))
+	k := keysOf(t, s)
+	robot, made := k.robot("ci", "pull:**")
+	bearer := []string{"Authorization", "Bearer " + made.Secret}
+	token := robot.trade(t, "repository:x:pull")
+	k.c.want(t, http.StatusOK, http.MethodGet, "/v2/", nil, bearer...)
+	k.c.want(t, http.StatusOK, http.MethodGet, "/v2/", nil, token...)
+	k.revoke(made.ID)
+	k.c.want(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil, bearer...)
+	k.c.want(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil, token...)
+	for name, want := range map[string]float64{
+		`moorgate_logins_total{by="token",outcome="ok",source="key"}`:      1,
+		`moorgate_logins_total{by="token",outcome="unknown",source="key"}`: 1,
+		`moorgate_logins_total{by="token",outcome="ok",source="own"}`:      1,
+		`moorgate_logins_total{by="token",outcome="unknown",source="own"}`: 1,
+	} {
+		if got := metric(t, s, name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/authn"
+	accesskeys "github.com/moorgate/moorgate/internal/authn/keys"
 	"github.com/moorgate/moorgate/internal/config"
 	"github.com/moorgate/moorgate/internal/control"
 	"github.com/moorgate/moorgate/internal/filewatch"
@@ -58,9 +59,9 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 			return nil, err
 		}
 		s.openEndpoint(t, door, e, keys, store, sessions)
-		bearers = append(bearers, s.metrics.Bearer(config.OwnTokens, &token.Verifier{
+		bearers = append(bearers, s.metrics.Bearer(config.OwnTokens, e.keys.Limited(&token.Verifier{
 			Issuer: s.cfg.Token.Issuer, Audience: s.cfg.Token.Service, Keys: keys, Now: time.Now,
-		}), s.metrics.Bearer(config.OwnSessions, sessions))
+		})), s.metrics.Bearer(config.OwnSessions, sessions))
 		t.server = func(r *http.Request) (gate.TokenServer, bool) { return s.tokenServer(r, e.policy) }
 	}
 	bearers = append(bearers, e.bearers...)
@@ -79,7 +80,8 @@ func (s *Server) openTokens(ctx context.Context, e entrance, store meta.Store) (
 		t.bearer = token.Bearers(bearers...)
 	}
 	if e.keys != nil { // then there are tokens of ours
-		t.bearer, door.AccessKeys = e.keys.Bearer(t.bearer), e.keys
+		t.bearer = accesskeys.Route(s.metrics.Bearer(access.RobotSource, e.keys.Tokens()), t.bearer)
+		door.AccessKeys = e.keys
 	}
 	return t, s.openControl(ctx, door)
 }

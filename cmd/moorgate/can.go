@@ -26,8 +26,8 @@ const wholeRegistry = "_catalog"
 type canFlags struct {
 	config, client, agent, at string
 	source, claims            string
-	groups                    []string
-	tls, asJSON               bool
+	groups, key               []string
+	robot, tls, asJSON        bool
 }
 
 func newCanCommand() *cobra.Command {
@@ -46,11 +46,16 @@ overwrite (move a tag that is there), delete, list (see the repository in the
 catalog) or admin. "_catalog" in place of a repository, or nothing, asks about the
 registry as a whole.
 
+With --key, WHO comes with a key that may no more than that, as "moorgate key create
+--may" makes it; with --robot too, the key is that of a robot called WHO.
+
 The exit code is 0 for yes, 1 for no, and 2 if the question or the file is wrong.`,
 		Example: `  moorgate can alice push team/app:v1 --config policy.yaml
   moorgate can anonymous pull public/tool --config policy.yaml
   moorgate can bob delete team/app:v1 --config policy.yaml --group release --client 192.0.2.7
   moorgate can ci push team/app --config policy.yaml --source gitlab --claims '{"ref":"main"}'
+  moorgate can alice push team/app --config policy.yaml --key pull:team/** --key pull,push:team/app
+  moorgate can ci delete team/app --config policy.yaml --robot --key pull,push:team/app
   moorgate can alice list _catalog --config policy.yaml --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 && len(args) != 3 {
@@ -68,6 +73,8 @@ The exit code is 0 for yes, 1 for no, and 2 if the question or the file is wrong
 	flags.StringArrayVar(&f.groups, "group", nil, "a `GROUP` that WHO is in, besides those of the file; may be given several times")
 	flags.StringVar(&f.source, "source", "", "the `NAME` of the source that knows WHO (default: that of the file, if it has only one)")
 	flags.StringVar(&f.claims, "claims", "", "the claims of WHO's token, as a `JSON` object")
+	flags.StringArrayVar(&f.key, "key", nil, "WHO comes with a key that may `ACTIONS:REPOSITORIES`; may be given several times")
+	flags.BoolVar(&f.robot, "robot", false, "WHO is a robot, that is a key without a user; what it may is given by --key")
 	flags.StringVar(&f.client, "client", "", "the `ADDR` of the client (default: not known)")
 	flags.StringVar(&f.agent, "agent", "", "the User-`AGENT` of the client")
 	flags.BoolVar(&f.tls, "tls", true, "the client speaks TLS")
@@ -98,7 +105,7 @@ func can(cmd *cobra.Command, f canFlags, args []string) error {
 	if err != nil {
 		return unanswered(err)
 	}
-	if err := f.vouch(&question.Who, sources); err != nil {
+	if err := errors.Join(f.vouch(&question.Who, sources), f.limit(&question.Who)); err != nil {
 		return unanswered(err)
 	}
 	d := policy.Decide(question)
@@ -145,6 +152,13 @@ func (f canFlags) vouch(who *access.Identity, sources []string) error {
 		}
 		return nil
 	}
+	if f.robot {
+		if f.source != "" || f.claims != "" || len(f.groups) > 0 {
+			return errors.New("a robot has no source, no groups and no claims: remove --source, --group and --claims")
+		}
+		who.Source = access.RobotSource
+		return nil
+	}
 	switch {
 	case f.source != "" && !slices.Contains(sources, f.source):
 		return fmt.Errorf("--source: the file has no source %q; it has %s", f.source, strings.Join(sources, ", "))
@@ -158,6 +172,26 @@ func (f canFlags) vouch(who *access.Identity, sources []string) error {
 	}
 	if err := json.Unmarshal([]byte(f.claims), &who.Claims); err != nil || who.Claims == nil {
 		return fmt.Errorf("--claims: %q is no JSON object, such as {\"ref\": \"main\"}", f.claims)
+	}
+	return nil
+}
+
+// limit lets somebody come with a key.
+func (f canFlags) limit(who *access.Identity) (err error) {
+	switch {
+	case len(f.key) == 0 && !f.robot:
+		return nil
+	case who.IsAnonymous():
+		return errors.New("whoever comes with a key is not anonymous: remove --key and --robot")
+	case len(f.key) == 0:
+		return errors.New("--robot: say with --key what the robot may, such as --key pull,push:team/app")
+	}
+	name := ""
+	if f.robot {
+		name = who.User
+	}
+	if who.With, err = access.NewKey("", name, f.robot, f.key); err != nil {
+		return fmt.Errorf("--key: %w", err)
 	}
 	return nil
 }

@@ -200,3 +200,22 @@ login:
 	write(t, file, keys())
 	pod.soon(t, http.StatusOK)
 }
+
+// A job gets a session under a name that a request can carry, and it may what the job
+// may.
+func TestTheSessionOfAJob(t *testing.T) {
+	t.Parallel()
+	p := oidctest.Start(t)
+	anybody := newClient(t, start(t, machines(t, p)), nil)
+	got := anybody.startSession(t, http.StatusOK, "grant_type", "password", "username", "oidc", "password", p.Token(t, job("main")), "access_type", "offline")
+	if got.Account != "job_acme/app" || got.Refresh != "" {
+		t.Errorf("account %q, a refresh token: %v", got.Account, got.Refresh != "")
+	}
+	in := anybody.as(got.Account, got.Token)
+	if status := in.do(t, http.MethodPost, "/v2/acme/app/blobs/uploads/", nil).status; status != http.StatusAccepted {
+		t.Errorf("its project: status %d", status)
+	}
+	if status := in.do(t, http.MethodPost, "/v2/acme/other/blobs/uploads/", nil).status; status != http.StatusForbidden {
+		t.Errorf("another project: status %d", status)
+	}
+}

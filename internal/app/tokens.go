@@ -175,7 +175,7 @@ func (s *Server) openSessions(e entrance, keys *token.Keys) (*session.Sessions, 
 	verifier := &token.Verifier{Issuer: s.cfg.Token.Issuer, Audience: session.Audience, Keys: keys, Sessions: true, Now: time.Now}
 	sessions := &session.Sessions{
 		Issuer: s.cfg.Token.Issuer, Sign: keys.Sign, Users: e.users, Secret: secret, TTL: s.cfg.Token.SessionTTL, Now: time.Now,
-		Verifier: e.keys.Bearer(verifier), // one that was made from a key is worth what the key is worth now
+		Verifier: e.keys.Limited(verifier), // one that was made from a key is worth what the key is worth now
 	}
 	e.desk.Passwords = authn.Chain(s.metrics.Password(config.OwnSessions, sessions), e.desk.Passwords)
 	e.desk.Fresh = authn.Chain(sessions, e.desk.Fresh)

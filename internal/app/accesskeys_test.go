@@ -233,8 +233,8 @@ func TestKeysAsTokens(t *testing.T) {
 // TestKeyEndsWithItsOwner: so does an upload that was begun with it.
 func TestKeyEndsWithItsOwner(t *testing.T) {
 	t.Parallel()
-	users := passwordFile(t, "alice", "bob")
-	s := start(t, keyRules+"token: {challenge: bearer}\n", "--htpasswd", users)
+	users, trail := passwordFile(t, "alice", "bob"), filepath.Join(t.TempDir(), "audit.log")
+	s := start(t, keyRules+"token: {challenge: bearer}\naudit: {file: {path: "+trail+"}}\n", "--htpasswd", users)
 	k := keysOf(t, s)
 	laptop, made := k.personal("alice", "laptop")
 	other, _ := k.personal("bob", "laptop")
@@ -262,6 +262,9 @@ func TestKeyEndsWithItsOwner(t *testing.T) {
 	laptop.wants(t, http.StatusUnauthorized, http.MethodGet, "/v2/")
 	k.c.want(t, http.StatusUnauthorized, http.MethodGet, "/v2/", nil, token...)
 	logged(t, s, "level=WARN", "a key has ended for good", "key="+made.ID)
+	eventually(t, "a record of the end", func() bool {
+		return strings.Contains(readFile(t, trail), `"outcome":"done","operation":"access-key-end","user":"alice","source":"htpasswd","detail":"key `+made.ID)
+	})
 }
 
 // TestKeyHasThePresentGroups: who loses a group in the directory loses its rights by

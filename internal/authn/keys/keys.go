@@ -28,6 +28,10 @@ type Keys struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
+	// Ended is told of each key that has ended for good with its owner, and why.
+	// Nil: nobody is told.
+	Ended func(ctx context.Context, key meta.Key, why string)
+
 	MaxPerOwner int // 100 if 0
 	MaxRobots   int // 10,000 if 0
 

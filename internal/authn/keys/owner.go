@@ -54,6 +54,9 @@ func (k *Keys) end(ctx context.Context, key meta.Key, why string) error {
 		return fmt.Errorf("end a key, as %s: %w", why, err)
 	default:
 		k.Log.WarnContext(ctx, "a key has ended for good", "key", key.ID, "name", key.Name, "user", key.User, "source", key.Source, "why", why)
+		if k.Ended != nil {
+			k.Ended(ctx, key, why)
+		}
 	}
 	return refuse("%s", why)
 }

@@ -272,7 +272,7 @@ func TestKeyEndsWithItsOwner(t *testing.T) {
 func TestKeyHasThePresentGroups(t *testing.T) {
 	t.Parallel()
 	directory := ldaptest.Start(t)
-	bob := directory.AddPerson(t, ldaptest.People, "bob", "of the directory")
+	bob := directory.AddPerson(t, ldaptest.People, "bob", "directory word 1")
 	directory.AddGroup(t, "developers", bob)
 	s := start(t, fmt.Sprintf(`
 login:
@@ -439,7 +439,7 @@ func TestTokensStayHere(t *testing.T) {
 	p := oidctest.Start(t)
 	s := gateway(t, withConfig(t, machines(t, p)+"upstreams: [{url: '"+upstream.URL+"', pass_credentials: true}]\ntoken: {challenge: basic}\n", nil)...)
 	anybody := newClient(t, s, nil)
-	alice, machine := anybody.as("alice", "of the file"), p.Token(t, job("main"))
+	alice, machine := anybody.as("alice", "file word 3"), p.Token(t, job("main"))
 	ours := func(c *client) []string {
 		var answer struct{ Token string }
 		got := c.want(t, http.StatusOK, http.MethodGet, "/token?service=moorgate&scope=repository:acme/app:pull", nil)
@@ -479,12 +479,12 @@ func TestTokensOfOthersGoOn(t *testing.T) {
 		_, _ = w.Write([]byte("{}"))
 	}))
 	t.Cleanup(upstream.Close)
-	issuer := start(t, "login: [{htpasswd: {file: "+usersFile(t, "of the file")+"}}]\ntoken: {issuer: issuer.example, service: shared}\n")
+	issuer := start(t, "login: [{htpasswd: {file: "+usersFile(t, "file word 3")+"}}]\ntoken: {issuer: issuer.example, service: shared}\n")
 	keys := write(t, filepath.Join(t.TempDir(), "keys.json"), string(newClient(t, issuer, nil).want(t, http.StatusOK, http.MethodGet, "/.well-known/jwks.json", nil).body))
 	s := gateway(t, withConfig(t, "upstreams: [{url: '"+upstream.URL+"', pass_credentials: true}]\n"+
 		"token: {accept: [{issuer: issuer.example, service: shared, keys_file: "+keys+"}]}\n", nil)...)
 	var answer struct{ Token string }
-	got := newClient(t, issuer, nil).as("alice", "of the file").want(t, http.StatusOK, http.MethodGet, "/token?service=shared&scope=repository:team/app:pull", nil)
+	got := newClient(t, issuer, nil).as("alice", "file word 3").want(t, http.StatusOK, http.MethodGet, "/token?service=shared&scope=repository:team/app:pull", nil)
 	if err := json.Unmarshal(got.body, &answer); err != nil {
 		t.Fatal(err)
 	}

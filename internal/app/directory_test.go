@@ -16,8 +16,8 @@ import (
 func TestDirectoryBesideAFile(t *testing.T) {
 	t.Parallel()
 	directory := ldaptest.Start(t)
-	bob := directory.AddPerson(t, ldaptest.People, "bob", "of the directory")
-	directory.AddPerson(t, ldaptest.People, "carol", "of the directory")
+	bob := directory.AddPerson(t, ldaptest.People, "bob", "directory word 1")
+	directory.AddPerson(t, ldaptest.People, "carol", "directory word 1")
 	directory.AddGroup(t, "developers", bob)
 	file := write(t, filepath.Join(t.TempDir(), "moorgate.yaml"), fmt.Sprintf(`
 login:
@@ -35,10 +35,10 @@ access:
   rules:
     - {who: group:developers, may: [pull, push], repos: "team/**"}
     - {who: user:alice, may: [pull, push], repos: "**"}
-`, directory.TLSURL, directory.CA, ldaptest.Searcher, directory.PasswordFile, ldaptest.People, ldaptest.Groups, usersFile(t, "of the file")))
+`, directory.TLSURL, directory.CA, ldaptest.Searcher, directory.PasswordFile, ldaptest.People, ldaptest.Groups, usersFile(t, "file word 3")))
 	s := testserver.Start(t, "--config", file)
 	anybody := newClient(t, s, nil)
-	alice, bobby, carol := anybody.as("alice", "of the file"), anybody.as("bob", "of the directory"), anybody.as("carol", "of the directory")
+	alice, bobby, carol := anybody.as("alice", "file word 3"), anybody.as("bob", "directory word 1"), anybody.as("carol", "directory word 1")
 	for _, tt := range []struct {
 		c    *client
 		want int
@@ -47,7 +47,7 @@ access:
 			t.Errorf("%s: status %d for a push, want %d", tt.c.user, got, tt.want)
 		}
 	}
-	if wrong := anybody.as("bob", "of the file"); wrong.status(t) != http.StatusUnauthorized {
+	if wrong := anybody.as("bob", "file word 3"); wrong.status(t) != http.StatusUnauthorized {
 		t.Error("bob is let in with the password of another")
 	}
 	directory.Stop()

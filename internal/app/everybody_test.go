@@ -40,7 +40,7 @@ access:
     - {who: "user:*", may: [pull, push], repos: "shared/**"}
 `, directory.TLSURL, directory.CA, ldaptest.Searcher, directory.PasswordFile, ldaptest.People,
 		issuer.Issuer, issuer.CA, hook.URL, hook.CA, hook.SecretFile,
-		strings.Join(programtest.Command(t, programtest.NewUsers(t, map[string]string{"erin": "of the program"})), `", "`),
+		strings.Join(programtest.Command(t, programtest.NewUsers(t, map[string]string{"erin": "program word 2"})), `", "`),
 		passwordFile(t, "alice"), theFront, write(t, filepath.Join(t.TempDir(), "front.secret"), frontSecret), ca.login(""))
 }
 
@@ -50,8 +50,8 @@ access:
 func TestEverybodyAtOnce(t *testing.T) {
 	t.Parallel()
 	ca, directory, issuer := newClientCA(t), ldaptest.Start(t), oidctest.Start(t)
-	directory.AddPerson(t, ldaptest.People, "bob", "of the directory")
-	hook := startHook(t, programtest.NewUsers(t, map[string]string{"carol": "of the service"}))
+	directory.AddPerson(t, ldaptest.People, "bob", "directory word 1")
+	hook := startHook(t, programtest.NewUsers(t, map[string]string{"carol": "carol at the service"}))
 	s, made := startCertified(t, everySource(t, ca, directory, issuer, hook))
 	robot := keysOf(t, s).make(keys.Request{Name: "robot", May: []string{"pull,push:shared/**"}})
 	anybody := shows(t, s, made, nil)
@@ -60,7 +60,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 
 	local := map[string]func() int{
 		"htpasswd":    func() int { return anybody.as("alice", "the password of alice").begins(t, "shared/app") },
-		"exec":        func() int { return anybody.as("erin", "of the program").begins(t, "shared/app") },
+		"exec":        func() int { return anybody.as("erin", "program word 2").begins(t, "shared/app") },
 		"oidc":        func() int { return anybody.as("oidc", issuer.Token(t, job("main"))).begins(t, "shared/app") },
 		"certificate": func() int { return shows(t, s, made, ca.Client(t, "dave")).begins(t, "shared/app") },
 		"key":         func() int { return anybody.as("robot", robot.Secret).begins(t, "shared/app") },
@@ -69,8 +69,8 @@ func TestEverybodyAtOnce(t *testing.T) {
 		},
 	}
 	distant := map[string]func() int{
-		"ldap":    func() int { return anybody.as("bob", "of the directory").begins(t, "shared/app") },
-		"webhook": func() int { return anybody.as("carol", "of the service").begins(t, "shared/app") },
+		"ldap":    func() int { return anybody.as("bob", "directory word 1").begins(t, "shared/app") },
+		"webhook": func() int { return anybody.as("carol", "carol at the service").begins(t, "shared/app") },
 	}
 	all := func(when string, people map[string]func() int, want int) {
 		t.Helper()
@@ -82,7 +82,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 	}
 	all("with all there", local, http.StatusAccepted)
 	all("with all there", distant, http.StatusAccepted)
-	if got := anybody.as("mallory", "of the directory").begins(t, "shared/app"); got != http.StatusUnauthorized {
+	if got := anybody.as("mallory", "directory word 1").begins(t, "shared/app"); got != http.StatusUnauthorized {
 		t.Errorf("mallory: status %d", got)
 	}
 	if got := anybody.begins(t, "shared/app"); got != http.StatusUnauthorized {
@@ -105,7 +105,7 @@ func TestEverybodyAtOnce(t *testing.T) {
 
 func noSecretIn(t *testing.T, s *testserver.Server, secrets ...string) {
 	t.Helper()
-	for _, secret := range append(secrets, "of the directory", "of the service", "of the program", "the password of alice", frontSecret) {
+	for _, secret := range append(secrets, "directory word 1", "carol at the service", "program word 2", "the password of alice", frontSecret) {
 		if strings.Contains(s.Log(), secret) {
 			t.Errorf("%q is in the log", secret)
 		}

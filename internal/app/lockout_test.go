@@ -163,16 +163,16 @@ func TestTheClockDoesNotTell(t *testing.T) {
 	t.Parallel()
 	const delay, tries = time.Second, 4
 	directory := ldaptest.Start(t)
-	directory.AddPerson(t, ldaptest.People, "bob", "of the directory")
+	directory.AddPerson(t, ldaptest.People, "bob", "directory word 1")
 	file := write(t, filepath.Join(t.TempDir(), "moorgate.yaml"), fmt.Sprintf(`
 login:
   - htpasswd: {file: %s}
   - ldap: {urls: "%s", ca: %s, bind_dn: "%s", password_file: %s, users: {base: "%s"}, timeout: 30s}
 lockout: {delay: %s, failures: 100}
-`, usersFile(t, "of the file"), directory.TLSURL, directory.CA, ldaptest.Searcher, directory.PasswordFile, ldaptest.People, delay))
+`, usersFile(t, "file word 3"), directory.TLSURL, directory.CA, ldaptest.Searcher, directory.PasswordFile, ldaptest.People, delay))
 	s := testserver.Start(t, "--config", file)
 	anybody := newClient(t, s, nil)
-	anybody.as("bob", "of the directory").want(t, http.StatusOK, http.MethodGet, "/v2/", nil)
+	anybody.as("bob", "directory word 1").want(t, http.StatusOK, http.MethodGet, "/v2/", nil)
 	users := []string{"alice", "bob", "nobody", "Alice", "bob*"}
 	fastest := make([]time.Duration, len(users))
 	var mu sync.Mutex

@@ -34,7 +34,7 @@ access:
     - {who: group:jobs, may: [pull], repos: "**"}
     - {who: group:jobs, may: [push], repos: "acme/**", when: 'claims.ref == "main" && repo == claims.project'}
     - {who: user:alice, may: [pull, push], repos: "**"}
-`, p.Issuer, p.CA, usersFile(t, "of the file"))
+`, p.Issuer, p.CA, usersFile(t, "file word 3"))
 }
 
 func job(ref string) map[string]any {
@@ -72,7 +72,7 @@ func TestMachinesBesideAFile(t *testing.T) {
 			}
 		}
 	}
-	if got := anybody.as("alice", "of the file").status(t); got != http.StatusOK {
+	if got := anybody.as("alice", "file word 3").status(t); got != http.StatusOK {
 		t.Errorf("alice gets %d", got)
 	}
 	p.Stop() // the keys are known
@@ -156,7 +156,7 @@ func TestAProviderThatIsAway(t *testing.T) {
 			t.Errorf("%s: status %d, Retry-After %q", way, got.status, got.header.Get("Retry-After"))
 		}
 	}
-	if got := anybody.as("alice", "of the file").status(t); got != http.StatusOK {
+	if got := anybody.as("alice", "file word 3").status(t); got != http.StatusOK {
 		t.Errorf("alice gets %d", got)
 	}
 	if got := anybody.as("oidc", "a password").status(t); got != http.StatusUnauthorized {

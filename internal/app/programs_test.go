@@ -45,7 +45,7 @@ access:
     - {who: "group:of-bob", may: [pull, push], repos: "bob/**"}
     - {who: user:carol, may: [pull, push], repos: "core/**", when: 'claims.team == "core" && who.source == "webhook"'}
     - {who: user:alice, may: [pull, push], repos: "**"}
-`, strings.Join(command, `", "`), hook.URL, hook.CA, hook.SecretFile, usersFile(t, "of the file")))
+`, strings.Join(command, `", "`), hook.URL, hook.CA, hook.SecretFile, usersFile(t, "file word 3")))
 	return testserver.Start(t, "--config", file), hook
 }
 
@@ -54,10 +54,10 @@ access:
 // its people are told to come again, and the others do not notice.
 func TestProgramsBesideAFile(t *testing.T) {
 	t.Parallel()
-	program := programtest.NewUsers(t, map[string]string{"bob": "of the program"})
-	s, hook := withPrograms(t, program, programtest.NewUsers(t, map[string]string{"carol": "of the service"}))
+	program := programtest.NewUsers(t, map[string]string{"bob": "program word 2"})
+	s, hook := withPrograms(t, program, programtest.NewUsers(t, map[string]string{"carol": "carol at the service"}))
 	anybody := newClient(t, s, nil)
-	alice, bob, carol := anybody.as("alice", "of the file"), anybody.as("bob", "of the program"), anybody.as("carol", "of the service")
+	alice, bob, carol := anybody.as("alice", "file word 3"), anybody.as("bob", "program word 2"), anybody.as("carol", "carol at the service")
 	push := func(c *client, repo string) int {
 		return c.do(t, http.MethodPost, "/v2/"+repo+"/blobs/uploads/", nil).status
 	}
@@ -76,7 +76,7 @@ func TestProgramsBesideAFile(t *testing.T) {
 			t.Errorf("%s pushes to %s: status %d, want %d", tt.c.user, tt.repo, got, tt.want)
 		}
 	}
-	for _, wrong := range []*client{anybody.as("bob", "of the service"), anybody.as("carol", "of the program"), anybody.as("mallory", ""), anybody.as("Bob", "of the program")} {
+	for _, wrong := range []*client{anybody.as("bob", "carol at the service"), anybody.as("carol", "program word 2"), anybody.as("mallory", ""), anybody.as("Bob", "program word 2")} {
 		if got := wrong.status(t); got != http.StatusUnauthorized {
 			t.Errorf("%s with another password gets %d", wrong.user, got)
 		}
@@ -93,7 +93,7 @@ func TestProgramsBesideAFile(t *testing.T) {
 	}
 	away(bob, "program exec: it has ended with exit status 1")
 	hook.Stop()
-	program.Set(t, map[string]string{"bob": "of the program"})
+	program.Set(t, map[string]string{"bob": "program word 2"})
 	away(carol, "program webhook: it cannot be reached", "connection refused")
 	for _, c := range []*client{alice, bob} {
 		if got := c.status(t); got != http.StatusOK {
@@ -103,7 +103,7 @@ func TestProgramsBesideAFile(t *testing.T) {
 	write(t, hook.SecretFile, hookSecret(programtest.NewSecret())) // which the server learns by itself
 	hook.Restart(t)
 	carol.soon(t, http.StatusOK)
-	for _, secret := range []string{"of the program", "of the service", "whsec_"} {
+	for _, secret := range []string{"program word 2", "carol at the service", "whsec_"} {
 		if strings.Contains(s.Log(), secret) {
 			t.Errorf("the log tells %q:\n%s", secret, s.Log())
 		}

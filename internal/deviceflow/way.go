@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // maxAnswer bounds an answer of a provider, in bytes.
@@ -52,7 +53,10 @@ func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // patiently returns hc for somebody who waits for a code to be typed, until ctx ends.
 func patiently(ctx context.Context, hc *http.Client) (*http.Client, *patient) {
-	p := &patient{over: ctx.Err}
+	p := &patient{over: func() bool {
+		end, bounded := ctx.Deadline() // which a request may notice before ctx does
+		return ctx.Err() != nil || bounded && !time.Now().Before(end)
+	}}
 	return through(hc, func(next http.RoundTripper) http.RoundTripper {
 		p.next = next
 		return p
@@ -63,8 +67,8 @@ func patiently(ctx context.Context, hc *http.Client) (*http.Client, *patient) {
 // five seconds more: RFC 8628, section 3.5, wants clients to go on less often.
 type patient struct {
 	next  http.RoundTripper
-	over  func() error // of the wait, if it is
-	fault error        // the last one before; nil after an answer
+	over  func() bool // the wait is
+	fault error       // the last one before; nil after an answer
 }
 
 func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -73,7 +77,7 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		err = fmt.Errorf("status %d", resp.StatusCode)
 		_ = resp.Body.Close()
 	}
-	if p.over() == nil {
+	if !p.over() {
 		p.fault = err
 	}
 	if err == nil {

@@ -32,7 +32,8 @@ const maxName = 255
 // are counted as one lose little.
 func fold(user string) string {
 	if !plain(user) {
-		user = norm.NFKD.String(cases.Fold().String(norm.NFKD.String(user)))
+		// Some letters fold to themselves, and their capitals to another: ı and I.
+		user = norm.NFKD.String(cases.Fold().String(strings.ToUpper(norm.NFKD.String(user))))
 		user = strings.Map(visible, user)
 	}
 	if strings.ContainsFunc(user, unicode.IsSpace) {

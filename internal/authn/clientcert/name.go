@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/moorgate/moorgate/internal/access"
 )
@@ -81,30 +79,12 @@ func attributes(cert *x509.Certificate, kind asn1.ObjectIdentifier) (values []st
 		if !ok {
 			return nil, errors.New("it is no text")
 		}
-		if err := checkName(text); err != nil {
+		if err := access.CheckName(text, maxName); err != nil {
 			return nil, err
 		}
 		values = append(values, text)
 	}
 	return values, nil
-}
-
-// checkName reports why something cannot be the name of a user or a group. What
-// cannot be seen could make two names look like one.
-func checkName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("it is empty")
-	case len(name) > maxName:
-		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(name), maxName)
-	case !utf8.ValidString(name):
-		return errors.New("it is not UTF-8")
-	case strings.TrimSpace(name) != name:
-		return errors.New("it begins or ends with a space")
-	case strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) || c == utf8.RuneError }):
-		return errors.New("it has characters that cannot be seen")
-	}
-	return nil
 }
 
 func (c Config) hostOf(names []string) (string, error) {

@@ -162,7 +162,7 @@ func (s *Source) groups(header map[string][]string) ([]string, error) {
 	}
 	for i, part := range parts {
 		parts[i] = strings.TrimSpace(part)
-		if err := checkName(parts[i]); err != nil {
+		if err := access.CheckName(parts[i], maxName); err != nil {
 			return nil, fmt.Errorf("group %d: %w", i+1, err)
 		}
 	}
@@ -185,25 +185,7 @@ func checkUser(name string) error {
 	case name == "(null)":
 		return errors.New("it is what a proxy writes for nobody: let it leave the header out")
 	}
-	return checkName(name)
-}
-
-// checkName reports why something cannot be the name of a user or a group. What
-// cannot be seen could make two names look like one.
-func checkName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("it is empty")
-	case len(name) > maxName:
-		return fmt.Errorf("it has %d bytes, at most %d are allowed", len(name), maxName)
-	case !utf8.ValidString(name):
-		return errors.New("it is not UTF-8")
-	case strings.TrimSpace(name) != name:
-		return errors.New("it begins or ends with a space")
-	case strings.ContainsFunc(name, isControl):
-		return errors.New("it has characters that cannot be seen")
-	}
-	return nil
+	return access.CheckName(name, maxName)
 }
 
 // isControl reports whether a character cannot be seen.

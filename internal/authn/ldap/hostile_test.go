@@ -17,29 +17,19 @@ import (
 // clients send goes on to it, and answer makes what they get of its answers.
 func behind(t *testing.T, addr string, answer func(client io.Writer, directory io.Reader)) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); all.Wait() })
-	all.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			directory, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
-			if err != nil {
-				t.Error(err)
-				_ = client.Close()
-				return
-			}
-			all.Go(func() { _, _ = io.Copy(directory, client); _ = directory.Close(); _ = client.Close() })
-			all.Go(func() { answer(client, directory); _ = directory.Close(); _ = client.Close() })
+	return listen(t, func(client net.Conn) {
+		directory, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		var asked sync.WaitGroup
+		defer asked.Wait()
+		asked.Go(func() { _, _ = io.Copy(directory, client); _ = directory.Close() })
+		answer(client, directory)
+		_ = directory.Close() // and the client, so that nobody asks on
+		_ = client.Close()
 	})
-	return "ldap://" + l.Addr().String()
 }
 
 // openBehind returns the source of a directory behind another server.

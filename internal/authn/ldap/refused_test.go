@@ -12,9 +12,9 @@ import (
 	"github.com/moorgate/moorgate/internal/authn/ldaptest"
 )
 
-// fake returns the URL of a server that runs answer on each connection once
-// something was asked there, and then ends the connection.
-func fake(t *testing.T, answer func(net.Conn)) string {
+// listen returns the URL of a server that runs serve on each connection, and then ends
+// it.
+func listen(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,13 +30,21 @@ func fake(t *testing.T, answer func(net.Conn)) string {
 			}
 			all.Go(func() {
 				defer client.Close() //nolint:errcheck // whoever has asked may be gone
-				if _, err := client.Read(make([]byte, 1024)); err == nil {
-					answer(client)
-				}
+				serve(client)
 			})
 		}
 	})
 	return "ldap://" + l.Addr().String()
+}
+
+// fake is listen for a server that answers once something was asked.
+func fake(t *testing.T, answer func(net.Conn)) string {
+	t.Helper()
+	return listen(t, func(client net.Conn) {
+		if _, err := client.Read(make([]byte, 1024)); err == nil {
+			answer(client)
+		}
+	})
 }
 
 // result answers the first question, to sign in, with a result and a text

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/moorgate/moorgate/internal/access"
 	"github.com/moorgate/moorgate/internal/token"
@@ -89,10 +86,7 @@ func (m *mapping) kept(claims map[string]any) map[string]any {
 
 // isName reports whether a user or a group can be called so: in one line, of what
 // prints. Subjects of tokens have colons, slashes, and even spaces.
-func isName(text string) bool {
-	return text != "" && len(text) <= maxName && utf8.ValidString(text) && text == strings.TrimSpace(text) &&
-		!strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) || c == unicode.ReplacementChar })
-}
+func isName(text string) bool { return access.CheckName(text, maxName) == nil }
 
 // subject shows in an error whom a token is about.
 func subject(claims map[string]any) string {

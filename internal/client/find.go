@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+
+	"github.com/moorgate/moorgate/internal/loopback"
 )
 
 // aboutPath is where a Moorgate says that it is one.
@@ -49,7 +51,7 @@ type Server struct {
 // Errors: ErrNotMoorgate, ErrNoSessions, ErrUnreachable.
 func (c *Client) Find(ctx context.Context, host Host) (Server, error) {
 	s, err := c.find(ctx, "https://"+string(host))
-	if errors.Is(err, http.ErrSchemeMismatch) && isLoopback(host.name()) {
+	if errors.Is(err, http.ErrSchemeMismatch) && loopback.Is(host.name()) {
 		return c.find(ctx, "http://"+string(host))
 	}
 	return s, err
@@ -122,5 +124,5 @@ func SafeURL(text string) bool {
 
 // isSafe is SafeURL of one that is parsed.
 func isSafe(u *url.URL) bool {
-	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
+	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && loopback.Is(u.Hostname()))
 }

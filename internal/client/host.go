@@ -5,7 +5,6 @@ package client
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
@@ -48,10 +47,4 @@ func ParseHost(address string) (Host, error) {
 func (h Host) name() string {
 	u := url.URL{Host: string(h)}
 	return u.Hostname()
-}
-
-// isLoopback reports whether the host is this machine: only there is http taken.
-func isLoopback(name string) bool {
-	addr, err := netip.ParseAddr(name)
-	return name == "localhost" || err == nil && addr.IsLoopback()
 }

@@ -3,11 +3,11 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/moorgate/moorgate/internal/loopback"
 	"github.com/moorgate/moorgate/internal/oci"
 	"github.com/moorgate/moorgate/internal/session"
 )
@@ -70,7 +70,7 @@ func (v *validator) accept(path string, a Accept) {
 	if a.KeysURL != "" {
 		u, ok := webURL(a.KeysURL)
 		v.check(ok, path+".keys_url", "%q is not a URL such as https://auth.example.com/jwks.json", a.KeysURL)
-		v.check(!ok || u.Scheme == "https" || isLoopback(u.Hostname()), path+".keys_url",
+		v.check(!ok || u.Scheme == "https" || loopback.Is(u.Hostname()), path+".keys_url",
 			"whoever can change what is sent over the network could give us keys: use https")
 	}
 	v.check(a.CA == "" || a.KeysURL != "", path+".ca", "only keys_url takes authorities")
@@ -133,10 +133,5 @@ func redact(text string) string {
 // Loopback reports whether only this machine can reach the server.
 func (c Config) Loopback() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
-	return err == nil && isLoopback(host)
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+	return err == nil && loopback.Is(host)
 }

@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/moorgate/moorgate/internal/loopback"
 )
 
 // Bounds of a fetch.
@@ -33,15 +34,10 @@ func checkURL(rawURL string, allowHTTP bool) (*url.URL, error) {
 		return nil, errors.New("the URL of the keys of a token server must have no user name and password in it")
 	case u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("the URL of the keys of a token server must begin with https:// and a host: %q", rawURL)
-	case u.Scheme == "http" && !allowHTTP && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !allowHTTP && !loopback.Is(u.Hostname()):
 		return nil, fmt.Errorf("the keys of a token server at %s could be changed on the way: use https", rawURL)
 	}
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // newClient returns a client that trusts the authorities in caFile, and stays on

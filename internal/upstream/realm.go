@@ -3,9 +3,10 @@ package upstream
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/moorgate/moorgate/internal/loopback"
 )
 
 // longestRealm is the length of addresses that are worth talking to.
@@ -52,7 +53,7 @@ func (r realms) check(realm string) (*url.URL, bool, error) {
 	if !own && !r.allowed[host] && !r.allowed[at] {
 		return nil, false, fmt.Errorf("%w: it asks to log in at the token server %s://%s; if you trust that with the gateway's credentials, add %q to realms", ErrCredentials, u.Scheme, u.Host, u.Host)
 	}
-	if u.Scheme == "http" && !loopback(host) && (!own || r.scheme != "http") {
+	if u.Scheme == "http" && !loopback.Is(host) && (!own || r.scheme != "http") {
 		return nil, false, fmt.Errorf("%w: the token server %s://%s is not encrypted; let the registry name it with https", ErrCredentials, u.Scheme, u.Host)
 	}
 	return u, own, nil
@@ -65,13 +66,4 @@ func hostPort(u *url.URL) string {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
 	return net.JoinHostPort(strings.ToLower(u.Hostname()), port)
-}
-
-// loopback reports whether host is this machine.
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -3,12 +3,13 @@ package ldap
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
+
+	"github.com/moorgate/moorgate/internal/loopback"
 )
 
 // Config says where a directory is, and how people are found in it.
@@ -86,7 +87,7 @@ func (c Config) checkURL(check func(ok bool, format string, args ...any), text s
 		return
 	}
 	check(!c.StartTLS || u.Scheme == "ldap", "with start_tls the URL begins with ldap://: remove start_tls for ldaps://")
-	check(u.Scheme == "ldaps" || c.StartTLS || c.Plain || isLoopback(u.Hostname()),
+	check(u.Scheme == "ldaps" || c.StartTLS || c.Plain || loopback.Is(u.Hostname()),
 		"passwords would be sent for others to read: use ldaps:// or start_tls, or say plain: true")
 }
 
@@ -129,11 +130,6 @@ func isFilter(text string) bool {
 
 func isAttribute(text string) bool {
 	return text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == ""
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // address returns host and port of a URL.

@@ -3,13 +3,13 @@ package oidc
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/moorgate/moorgate/internal/access"
+	"github.com/moorgate/moorgate/internal/loopback"
 )
 
 // Config says whose tokens are taken, for whom, and whom they speak of.
@@ -92,12 +92,7 @@ func isURL(text string) bool {
 	if err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return false
 	}
-	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+	return u.Scheme == "https" || u.Scheme == "http" && loopback.Is(u.Hostname())
 }
 
 // isPublic reports whether anybody at all can get tokens of an issuer.

@@ -2,9 +2,10 @@ package webhook
 
 import (
 	"fmt"
-	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/moorgate/moorgate/internal/loopback"
 )
 
 // Config says which service is asked about a login.
@@ -74,14 +75,9 @@ func (c Config) checkURL(problem func(format string, args ...any)) {
 		problem("a name and a password in the URL are not sent: the secret is in secret_file")
 	case u.Fragment != "":
 		problem("what stands behind # is not sent: remove it")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.Is(u.Hostname()):
 		problem("passwords would be sent to %s for others to read: use https", u.Host)
 	case u.Scheme == "http" && (c.CA != "" || c.Cert != ""):
 		problem("ca and cert are for https: use it, or remove them")
 	}
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
 }
